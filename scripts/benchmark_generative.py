@@ -132,7 +132,7 @@ def training(case: str, precision: str, options: argparse.Namespace, rival: PyTo
 
         works = {"bare": bare, "loop": loop}
         for work in works.values():
-            work()  # traces
+            work()  # traces the graph
         found: dict[str, list[tuple[float, float]]] = {"bare": [], "loop": [], "PyTorch": []}
         for block in range(options.blocks):
             names = list(works)[:: 1 if block % 2 else -1]
@@ -207,7 +207,7 @@ def sampling(options: argparse.Namespace) -> None:
         sample = functools.partial(
             fields.sample, {"low": low}, seed=0, times=[0], closed=True
         )  # fmt: skip
-        sample(members=[0])  # traces
+        sample(members=[0])  # traces the graph
         fields._graphs = counted
         wall, cpu = timed(lambda: sample(members=range(options.members)), 1)
         print(

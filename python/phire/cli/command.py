@@ -109,7 +109,7 @@ def _end_in_words(ctx: click.Context, error: BaseException) -> None:
 
     number = interruption.received()
     if number is not None or isinstance(error, KeyboardInterrupt):
-        # After a signal, the error is only what a library turned the interruption into.
+        # After a signal, the error is a consequence of the interruption and not reported.
         _end(ctx, interruption.MESSAGE, 128 + (number or signal.SIGINT))
     if isinstance(error, InputError):
         _end(ctx, error, 2)

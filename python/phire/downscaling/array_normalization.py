@@ -48,7 +48,7 @@ class ArrayNormalization:
         for array, anomalies in self._anomalies.items():
             try:
                 anomalies.require(time)
-                if array != "low":  # the grid of low is known only when its fields are read
+                if array != "low":  # the grid of low becomes known when its fields are read
                     anomalies.on(fine, array)
             except InputError as error:
                 raise InputError(f"{name} does not fit {self.path}: {error}") from None

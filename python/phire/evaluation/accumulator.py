@@ -143,7 +143,7 @@ class Statistic(abc.ABC):
         return [self.measure(truth, member) for member in ensemble.each()]
 
     def described(self, state: State) -> xr.Dataset:
-        """Returns the result with ranges over members, and the variable ``channel_units``."""
+        """Returns the result with ranges over members and the variable ``channel_units`` added."""
         dataset = result_with_ranges(self, state)
         if "channel" in dataset.dims:
             units = np.array(self.setting.units, dtype=object)
@@ -180,7 +180,7 @@ class Statistic(abc.ABC):
             return without_shared_arrays(first or second)
         joined = {}
         for key, value in second.items():
-            first_value, kind = first[key], key.rpartition("/")[2]  # of MEMBER/KEY
+            first_value, kind = first[key], key.rpartition("/")[2]  # KEY of MEMBER/KEY
             if kind in self.series:
                 joined[key] = np.concatenate([first_value, value])
             elif kind in self.extremes:

@@ -140,7 +140,7 @@ class GroupedTimes(Statistic):
                 for variable, number in pairs:
                     if variable in result:
                         value = result[variable].reset_coords(drop=True)
-                        # Two statistics may use one dimension (event, size) with other labels.
+                        # Statistics may use the same dimension (event, size) with other labels.
                         others = set(value.dims) - {"channel"}
                         found[number] = value.rename({d: f"{d}_{name}" for d in others})
         return found

@@ -256,8 +256,7 @@ class RainIndices(Statistic):
         return self._of_truth[1]
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
-        """Returns area means (c,) of the finite values of maps (c, h, w); values (c,) are
-        returned."""
+        """Returns the area means (c,) of maps (c, h, w), without NaN; means (c,) are unchanged."""
         if values.ndim == 1:
             return values
         inside = np.isfinite(values)

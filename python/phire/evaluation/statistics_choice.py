@@ -68,7 +68,7 @@ def result_files(
 
 
 def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
-    """Returns the names of the statistics by groups of times, and of that of uncertainty.
+    """Returns the names of the requested statistics by groups of times and of uncertainty.
 
     Raises:
         InputError: A group of times is unknown.

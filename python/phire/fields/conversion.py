@@ -235,7 +235,7 @@ def _recorded(
         is_default = value is None or value == () or value == DEFAULTS.get(name)
         if name in RECORDED or not is_default:
             options[name] = list(value) if isinstance(value, tuple) and name != "time" else value
-    for name in ("overwrite", "weights"):  # neither affects the result
+    for name in ("overwrite", "weights"):  # neither of them affects the result
         options.pop(name, None)
     maps = [
         path for text in given["static"] for path in opening.expand(opening.split_names(text)[0])

@@ -240,8 +240,7 @@ class CurvilinearGrid(Grid):
             )
 
     def spacing_km(self, radius: float = EARTH_RADIUS) -> tuple[float, float]:
-        """Returns the mean spacing of rows and columns in km, from the points or else from ``y``,
-        ``x``.
+        """Returns the mean spacing of rows and columns in km, of the points or else ``y``, ``x``.
 
         Args:
             radius: Radius of the sphere, m.

@@ -38,7 +38,7 @@ def latitudes_longitudes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def angle(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Returns the angles (...,) in radians between unit vectors (..., 3).
 
-    By arctan(|a×b| / a·b), which is accurate for small angles, unlike arccos(a·b).
+    It is arctan(|a×b| / a·b), which is accurate for small angles, unlike arccos(a·b).
     """
     return np.arctan2(
         np.linalg.norm(np.cross(first, second), axis=-1), (first * second).sum(axis=-1)

@@ -155,7 +155,7 @@ class GribSource:
                         "name the grid to synthesise it on with --grid, such as "
                         "--grid gaussian:320 or driscoll-healy:1280."
                     )
-                largest_degree(self._wanted_grid)  # refuses a grid that is not global
+                largest_degree(self._wanted_grid)  # raises InputError if the grid is not global
                 grids.append(self._wanted_grid)
             elif message.grid_type in GRIDDED:
                 grids.append(orientation(self.path, message).grid)

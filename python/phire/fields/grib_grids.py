@@ -159,7 +159,7 @@ def _lambert(get: Get) -> str:
 
 def _polar(get: Get) -> str:
     sign = -1 if int(get("projectionCentreFlag") or 0) & SOUTH_POLE else 1
-    true = sign * abs(get("LaDInDegrees"))  # whatever the sign of the stated latitude
+    true = sign * abs(get("LaDInDegrees"))  # the sign of the stated latitude is ignored
     meridian = get("orientationOfTheGridInDegrees")
     return f"+proj=stere +lat_0={90 * sign} +lat_ts={true} +lon_0={meridian}"
 

@@ -67,7 +67,7 @@ class GuardedFile(io.RawIOBase):
         start = self._position
         count = max(0, min(len(view), self._size - start))
         read = os.preadv(self._descriptor, [view[:count]], start) if count else 0
-        view[read:count] = bytes(count - read)  # beyond the end on the disk: zeros, then memory
+        view[read:count] = bytes(count - read)  # zeros beyond the end of the file on disk
         for place, data in self._refused:
             first, last = max(start, place), min(start + count, place + len(data))
             if first < last:

@@ -184,7 +184,7 @@ def scattered_map(
         latitudes, longitudes = grid.row_column(latitudes, longitudes)
         inside = np.logical_and(
             *(
-                (places >= -0.5) & (places <= size - 0.5)  # NaN is outside
+                (places >= -0.5) & (places <= size - 0.5)  # False for NaN
                 for places, size in zip((latitudes, longitudes), grid.shape)
             )
         )

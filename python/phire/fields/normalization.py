@@ -186,7 +186,7 @@ class Normalization:
                 x = xp.sign(x) * xp.expm1(xp.abs(x)) / self.alpha
                 return x * self.std[c] + self.mean[c]
             if kind.curve == "sqrt":
-                return xp.square(xp.maximum(x, 0.0))  # √x is never negative, a network's output may
+                return xp.square(xp.maximum(x, 0.0))  # a network's output may be negative
             return xp.maximum(xp.exp(x) - kind.epsilon, 0.0)
         if kind.scaling == "none":
             return x

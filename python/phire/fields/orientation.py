@@ -85,7 +85,7 @@ class Orientation:
         return _file_range(range(self.grid.shape[1])[columns], self.flip_columns, count)
 
     def turned(self, fields: np.ndarray) -> np.ndarray:
-        """Returns fields (..., h, w) in the file's order in the order of the grid."""
+        """Reorders fields (..., h, w) from the order of the file to that of the grid."""
         if self.flip_rows:
             fields = fields[..., ::-1, :]
         return fields[..., ::-1] if self.flip_columns else fields

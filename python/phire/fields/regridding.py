@@ -112,7 +112,7 @@ class Regridder:
             )
 
         for other in (self._without_missing, self._nearest):
-            if other is not None:  # it regrids the same fields: infinite values are counted once
+            if other is not None:  # the same fields: count their infinite values once
                 other._counts_infinite = False
 
     def __call__(self, fields: np.ndarray) -> np.ndarray:

@@ -131,7 +131,7 @@ def write_source(
             with interruption.deferred():
                 append(fields, block.start)
             unusable.regridded += regridded
-            if output_format(output) != "h5":  # the writer of a store counts
+            if output_format(output) != "h5":  # the writer of a store counts them itself
                 unusable.add(fields)
             advance(block.stop - block.start)
     return unusable

@@ -77,7 +77,7 @@ class FieldStore:
         if "channel" in self._file:
             bare = tuple(_text(name) for name in self._file["channel"][:])
         elif channels == 2 and self.grid.kind == "driscoll-healy":
-            bare = ("divergence", "vorticity")  # AtmoDist's files
+            bare = ("divergence", "vorticity")  # channels of AtmoDist's files
         self.channels = bare
         stated = data.attrs.get("channel_units")
         if stated is None:

@@ -64,7 +64,7 @@ def times_of(array: xr.DataArray) -> tuple[tuple[Hashable, ...], TimeAxis]:
     dimensions = time_dimensions(array)
     valid, lead = _validity(array)
     if valid is None:
-        if dimensions:  # a dimension called time, without values: its fields are numbered
+        if dimensions:  # a dimension of time without values: fields are numbered
             return dimensions, TimeAxis.steps(array.sizes[dimensions[0]])
         return (), TimeAxis.steps(1)
     shape = tuple(array.sizes[dimension] for dimension in dimensions)

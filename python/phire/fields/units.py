@@ -166,7 +166,7 @@ def power(units: str, exponent: int) -> str:
     if parsed is None:
         return f"({units}){exponent}"
     if conversion(units, "K") is not None:
-        parsed = _registry().Unit("K")  # powers of temperatures are powers of differences
+        parsed = _registry().Unit("K")  # powers of °C are powers of differences
     return f"{parsed**exponent:cf}"
 
 

@@ -86,7 +86,7 @@ def evaluate_representation(
                 "another period."
             )
         made_by["test"] = test_options
-    # Checked first, so that a foreign output is refused before hours of work, not after.
+    # Checked first, so that an output of other options is refused before hours of work.
     if output is not None and _metric_made(output, made_by, overwrite):
         return read_metric_file(output)["scores"]
     folder = run / "evaluation"

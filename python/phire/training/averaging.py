@@ -52,7 +52,7 @@ class WeightAverage:
         return self._averages
 
     def update(self, step: tf.Tensor) -> None:
-        """Moves the averages towards the weights that a training step has left.
+        """Moves the averages towards the present weights, after a training step.
 
         Args:
             step: Number of that step, from 0.
@@ -60,7 +60,7 @@ class WeightAverage:
         n = tf.cast(step, tf.float32) + 1
         decay = tf.minimum(self.decay, (1 + n) / (10 + n))
         for average, weight in zip(self._averages, self._weights):
-            if not tf.as_dtype(weight.dtype).is_floating:  # seeds and counters are copied
+            if not tf.as_dtype(weight.dtype).is_floating:  # seeds and counters: not averaged
                 average.assign(weight.value)
                 continue
             d = tf.cast(decay, average.dtype)

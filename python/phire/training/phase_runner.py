@@ -184,7 +184,7 @@ class PhaseRunner:
                     if self.checkpoint_steps is None
                     else self._steps_to_checkpoint() == 0
                 )
-                if due and state.step < phase.steps:  # the end of the epoch saves in any case
+                if due and state.step < phase.steps:  # an epoch's end always saves one
                     self.save()
         self._end_epoch(phase, notice)
 

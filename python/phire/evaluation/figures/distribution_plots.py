@@ -164,7 +164,7 @@ def smooth_density(
         return smooth
     first, last = (int(np.abs(values - bound).argmin()) for bound in bounds)
     if last - first < len(kernel):
-        return np.nan_to_num(density)  # smoothing would hide values in a few bins only
+        return np.nan_to_num(density)  # too few bins to smooth
     reach = len(kernel) // 2
     for edge, inward in ((first, 1), (last, -1)):
         outside = [p for p in range(edge - inward, edge - inward * (reach + 1), -inward)

@@ -19,7 +19,7 @@ from phire.evaluation.results import TRUTH
 def ensemble_figure(
     ensembles: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws the error of the mean by the spread, and the rank histogram of one channel.
+    """Draws the error of the mean against the spread, and the rank histogram of one channel.
 
     On the diagonal the spread equals the error. A flat rank histogram means that the ensemble is
     calibrated.
@@ -78,7 +78,7 @@ def ensemble_figure(
 def reliability_figure(
     probabilities: Datasets, *, channel: str, styles: Mapping[str, Style] | None = None
 ) -> Figure:
-    """Draws the observed frequency by the forecast probability, with a panel for each event.
+    """Draws the observed frequency against the forecast probability, with a panel for each event.
 
     Reliable forecasts lie on the diagonal.
 

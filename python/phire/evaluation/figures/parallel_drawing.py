@@ -90,7 +90,7 @@ def _drawing_process(request: Mapping[str, Any]) -> Iterator[Draw]:
         try:
             ask(name)
             answer = json.loads(process.stdout.readline())
-        except (OSError, ValueError):  # a closed pipe, an answer cut off
+        except (OSError, ValueError):  # the pipe was closed or the answer is incomplete
             raise WorkError(f"a process ended while drawing the figure {name}.") from None
         if "refused" in answer:
             raise OSError(*answer["refused"])

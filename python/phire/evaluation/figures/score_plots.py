@@ -117,7 +117,7 @@ def _draw_series(
     for ends in ((variable + LOW, variable + HIGH), member_ends(variable)):
         if all(end in dataset for end in ends):
             edges = [_series(dataset[end], channel).values for end in ends]
-            if raw:  # as the line: the edges of single fields would hide it
+            if raw:  # smoothed like the line, to not hide it
                 edges = [smoothed(edge, smoothing_window(len(edge))) for edge in edges]
             band = broken_at_gaps(times, *edges)
             axes.fill_between(

@@ -28,7 +28,7 @@ def fractions_skill_figure(
     styles: Mapping[str, Style] | None = None,
     variable: str = "fractions_skill_score",
 ) -> Figure:
-    """Draws the fractions skill score by the side of the square, with a panel for each threshold.
+    """Draws the fractions skill score against the square's side, with a panel for each threshold.
 
     The best score is 1. The dotted line at 0.5 is the usual limit of useful skill for rare events.
 

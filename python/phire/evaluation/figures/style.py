@@ -65,7 +65,7 @@ LOOK = {
     "lines.dash_capstyle": "butt",
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "pdf.fonttype": 42,  # text stays text, as journals ask
+    "pdf.fonttype": 42,  # embeds TrueType fonts, as journals require
     "image.cmap": SEQUENTIAL,
 }
 

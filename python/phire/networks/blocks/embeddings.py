@@ -25,7 +25,7 @@ LEAST_LEVEL = 1e-12
 
 
 class _Float32(keras.layers.Layer):
-    """Base of layers that compute in float32 under any policy, as sines of large angles need it."""
+    """Base of layers that compute in float32 under any policy: sines of large angles need it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})

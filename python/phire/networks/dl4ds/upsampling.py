@@ -87,9 +87,9 @@ def enlarged_as_dl4ds(
 
     ``subpixel`` has steps of 2 and 5 for the scales 4, 8, 10 and 20, and one step for others, all
     without activation; steps of equal factor share one convolution. ``resize`` has one step.
-    ``transposed`` has steps of 2 for the scales 2, 4 and 8, the second and third with shared
-    weights, and one step for other scales; ``activation`` follows each step except the first step
-    of 2. DL4DS itself fails at scale 4, which it upsamples by 16.
+    ``transposed`` has steps of 2 for the scales 2, 4 and 8: the first has no activation, the others
+    share their weights and ``activation``. Other scales have one step with ``activation``. DL4DS
+    itself fails at scale 4, which it upsamples by 16.
     """
     if scale == 1:
         return x
