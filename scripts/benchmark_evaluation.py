@@ -236,7 +236,8 @@ def time_each(
 
 
 def time_crps(fields: np.ndarray, setting: Setting) -> None:
-    """Prints processor seconds of CRPS and ranks for phire, scoringrules and scores."""
+    """Prints processor seconds of CRPS and ranks for phire and the packages scoringrules and
+    scores."""
     import scoringrules
     import xarray as xr
     from scores.plotdata import rank_histogram

@@ -17,7 +17,7 @@ LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")
 
 
 def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
-    """Returns the coordinate of time, and that of the lead time to add to it; None for either."""
+    """Returns the coordinates of time and of the lead time to add to it; None if there is none."""
     coordinates = array.coords
     if "valid_time" in coordinates:
         return coordinates["valid_time"], None

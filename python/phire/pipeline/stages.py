@@ -107,7 +107,7 @@ def with_needs(stages: Mapping[str, Stage], only: Sequence[str]) -> dict[str, St
             entries = dict.fromkeys(stage.entry for stage in stages.values())
             raise InputError(f"--only {name} is not a stage: choose among {', '.join(entries)}.")
     chosen: set[str] = set()
-    for name, stage in reversed(stages.items()):  # needs come before what needs them
+    for name, stage in reversed(stages.items()):  # a stage comes after those it needs
         if {name, stage.entry} & {*only, *chosen}:
             chosen |= {name, *stage.needs}
     return {name: stage for name, stage in stages.items() if name in chosen}

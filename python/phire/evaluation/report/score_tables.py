@@ -175,7 +175,7 @@ def numbers_of(folder: ResultsFolder, table: pd.DataFrame) -> dict[str, list[Num
 
 
 def _ended(name: str) -> set[str]:
-    """Returns the scores whose range may have the end ``NAME_low`` or ``NAME_high``."""
+    """Returns the scores whose range ``NAME_low`` or ``NAME_high`` may bound."""
     base = name.rsplit("_", 1)[0]
     return {base, base.removeprefix(PREFIX)}
 
