@@ -119,6 +119,7 @@ setup(
         "scipy>=1.13",
         "tensorboard>=2.18",
         "tensorflow>=2.18",
+        "threadpoolctl>=3.5",
         "xarray>=2025.6.1",
         "zarr>=3.0.8",
     ],

@@ -28,6 +28,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from threadpoolctl import threadpool_limits
 
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import default_names, statistics
@@ -361,7 +362,10 @@ def main() -> None:
     parser.add_argument("--rain", action="store_true")
     options = parser.parse_args()
     if options.members:
-        time_ensemble(options.members, options.side, options.threads, options.times, options.rain)
+        with threadpool_limits(options.threads, user_api="blas"):
+            time_ensemble(
+                options.members, options.side, options.threads, options.times, options.rain
+            )
         return
     grid = Grid.driscoll_healy(options.rows)
     print(f"fields of two channels, {grid.describe()}, {options.threads} threads")

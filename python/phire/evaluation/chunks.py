@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from phire import files, progress
 from phire.errors import InputError
@@ -72,7 +73,9 @@ def measure_chunk(work: Work, times: np.ndarray) -> dict[Hashable, State]:
     """Returns the states of all tasks, by key, over the times with the indices ``times``."""
     states = {task.key: task.statistic.empty() for task in work.tasks}
     threads = max([1, *(task.statistic.setting.threads for task in work.tasks)])
-    with ThreadPoolExecutor(threads) as pool:
+    # The pool already occupies the cores. With threads of its own, BLAS doubled the processor time
+    # of an ensemble of 16: the threads of its short products wait for each other.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         for truth, candidates in _read_ahead(work, times):
             # Networks run in the thread that built them, all other statistics in the pool.
             updated = functools.partial(_updated, states, truth, candidates)
