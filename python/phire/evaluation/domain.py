@@ -239,7 +239,8 @@ class Domain:
     @property
     def total_weight(self) -> float:
         """Sum of the weights of all points of the window."""
-        return float(np.broadcast_to(self.weights, self.shape).sum())
+        of_weights = self.weights.sum(dtype=np.float64)
+        return float(of_weights) * (self.shape[1] // self.weights.shape[1])
 
     def _normalised(self, sums: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         if mask is None:

@@ -123,12 +123,9 @@ class EventCounts(Statistic):
             if np.isnan(limit):
                 continue
             happened = fields.happened(c, limit)
-            observed = total(happened).sum()
-            above, both = fields.exceeding(c, limit), np.empty(happened.shape, bool)
-            for m in range(fields.size):
-                forecast = total(above[:, m]).sum()
-                hits = total(np.logical_and(above[:, m], happened, out=both)).sum()
-                counts[m, c, e, :3] = hits, observed - hits, forecast - hits
+            observed, above = total(happened).sum(), fields.exceeding(c, limit)
+            forecast, hits = (total(one).sum(0) for one in (above, above & happened[:, None]))
+            counts[:, c, e, :3] = np.stack([hits, observed - hits, forecast - hits], axis=-1)
         return counts
 
     def result(self, state: State) -> xr.Dataset:

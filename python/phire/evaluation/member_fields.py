@@ -82,6 +82,13 @@ class MemberFields:
         weights = np.broadcast_to(self.domain.weights, self.observed.shape)
         return weights if self.mask is None else weights * self.mask
 
+    @property
+    def total_weight(self) -> np.ndarray:
+        """Sum (C,) of the weights of all points and times with values."""
+        if self.mask is None:
+            return np.full(self.observed.shape[1], len(self.observed) * self.domain.total_weight)
+        return self.domain.total(self.mask).sum(0)
+
     def exceeding(self, channel: int, limit: float) -> np.ndarray:
         """Returns booleans (n, M, h, w): True where a member exceeds a limit; cached."""
 
@@ -110,7 +117,7 @@ class MemberFields:
 
     def masked(self, values: np.ndarray) -> np.ndarray:
         """Returns ``values`` (n, C, h, w) with 0 where the mask is False."""
-        return values if self.mask is None else np.where(self.mask, values, 0)
+        return values if self.mask is None else np.where(self.mask, values, values.dtype.type(0))
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Returns the area-weighted mean (n, C) of values (n, C, h, w) where the mask is True."""

@@ -98,19 +98,20 @@ class MemberSpectra(Statistic):
             gap = transform(member) - mean
             spread += gap.real**2 + gap.imag**2 if self.globally else np.square(gap, out=gap)
         bins = kind.harmonics.sum_orders if self.globally else kind.binned
-        banded = bins(np.where(whole[..., None], spread, 0)).sum(0)
-        banded = banded if self.globally else banded[..., :-1]
+        banded = bins(spread) if self.globally else bins(spread)[..., :-1]
+
+        def summed(bands: np.ndarray) -> np.ndarray:
+            return np.where(whole[..., None], bands, 0).sum(0)
 
         def total(components: np.ndarray) -> np.ndarray:
-            bands = self._bands(np.where(whole[..., None], components, 0))
-            return bands.sum(0)
+            return summed(self._bands(components))
 
         return {
             "count": whole.sum(0).astype(float),
             "truth": total(observed),
             "mean": total(mean),
             "error": total(mean - observed),
-            "spread": banded / (len(variances) - 1),
+            "spread": summed(banded) / (len(variances) - 1),
             "members": np.where(whole[..., None], variances, 0).sum(1),
         }
 

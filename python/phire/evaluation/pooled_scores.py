@@ -75,9 +75,9 @@ class PooledCRPS(Statistic):
         fields = member_fields(self.domain, truth, candidate)
         shape = (fields.observed.shape[1], len(POOLINGS), len(self.windows))
         state = {key: np.zeros(shape) for key in ("plain", "fair", "weight")}
-        point = fields.summary.crps, fields.summary.crps_fair
-        for p in range(len(POOLINGS)):
-            _add(state, p, 0, point, fields.weights)
+        for key, values in (("plain", fields.summary.crps), ("fair", fields.summary.crps_fair)):
+            state[key][..., 0] = self.domain.total(fields.masked(values)).sum(0)[:, None]
+        state["weight"][..., 0] = fields.total_weight[:, None]
         for i, c in np.ndindex(*fields.observed.shape[:2]):
             self._add_windows(state, fields, i, c)
         return state
@@ -166,23 +166,19 @@ def _add(
     window: int,
     scores: tuple[np.ndarray, np.ndarray],
     weights: np.ndarray,
-    channel: int | slice = slice(None),
+    channel: int,
 ) -> None:
     """Adds weighted scores and their weights to the sums of a state.
 
     Args:
         state: Sums to which is added, in place.
         pooling, window: Indices of the sums.
-        scores: Plain and fair scores, each (n, C, h, w) or (h, w).
-        weights: Weights of the shape of a score.
-        channel: Index of the channel of scores (h, w).
+        scores: Plain and fair scores, each (h, w).
+        weights: (h, w) weights of the squares.
+        channel: Index of the channel.
     """
-    if weights.ndim == 4:  # (n, C, h, w), of all channels
-        sums = [np.einsum("nchw,nchw->c", values, weights) for values in scores]
-        total = weights.sum((0, 2, 3))
-    else:
-        sums, total = [np.vdot(values, weights) for values in scores], weights.sum()
-    for key, value in zip(("plain", "fair", "weight"), (*sums, total)):
+    sums = [np.vdot(values, weights) for values in scores]
+    for key, value in zip(("plain", "fair", "weight"), (*sums, weights.sum())):
         state[key][channel, pooling, window] += value
 
 

@@ -66,9 +66,10 @@ class QuantileScore(Statistic):
             errors = fields.summary.errors
             error = errors[:, low] + (place - low) * (errors[:, high] - errors[:, low])
             loss = np.maximum(-level * error, (1 - level) * error)
-            for key, values in (("loss", loss), ("below", error >= 0)):
-                state[key][:, k] = self.domain.total(fields.masked(values)).sum(0)
-        state["weight"] = fields.weights.sum((0, 2, 3), dtype=np.float64)
+            state["loss"][:, k] = self.domain.total(fields.masked(loss)).sum(0)
+            below = self.domain.total_of_points(fields.masked(error >= 0))
+            state["below"][:, k] = below.sum(0)
+        state["weight"] = fields.total_weight
         return state
 
     def result(self, state: State) -> xr.Dataset:

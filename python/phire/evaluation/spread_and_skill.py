@@ -129,8 +129,9 @@ class EnsembleScores(Statistic):
             variance, error = summary.variance[:, c], summary.error[:, c]
             with np.errstate(divide="ignore", invalid="ignore"):
                 size = np.log(variance) / 2 - np.log(self._std[c]) - first
-            place = np.nan_to_num(np.ceil(size * ((SPREAD_BINS - 2) / (last - first))))
-            place = np.clip(place, 0, SPREAD_BINS - 1).astype(np.intp).ravel()
+            place = np.ceil(size * ((SPREAD_BINS - 2) / (last - first)))
+            # The spread relative to a constant truth is NaN where it is 0.
+            place = np.minimum(np.fmax(place, 0), SPREAD_BINS - 1).astype(np.intp).ravel()
             for key, values in (
                 ("spread_weight", weights[:, c]),
                 ("spread_sum", weights[:, c] * variance),

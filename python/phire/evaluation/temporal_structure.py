@@ -119,19 +119,31 @@ class TemporalStructure(Statistic):
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns the values at the points (n, C, P), and the maximum of each field (n, C)."""
-        domain = self.domain
         fields = truth if candidate is None else candidate
-        mask = joint_mask(domain, truth, fields)
-        inside = (np.broadcast_to(domain.weights, domain.shape) > 0)[None, None]
+        mask = joint_mask(self.domain, truth, fields)
+
+        def of_truth() -> tuple[np.ndarray, np.ndarray]:
+            return self._chosen(truth, mask)
+
+        # Where no value is missing, the truth's values are the same for all members.
+        once = truth.once(("temporal", self.domain), of_truth) if mask is None else of_truth()
+        values, greatest = self._chosen(fields, mask)
+        return {
+            "times": truth.times,
+            "values": values,
+            "greatest": greatest,
+            "truth": once[0],
+            "greatest_truth": once[1],
+        }
+
+    def _chosen(self, batch: Batch, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the values at the points (n, C, P), and the maximum of each field (n, C)."""
+        planes, inside = self.domain.cut(batch.planes), self.domain.weights > 0
         inside = inside if mask is None else inside & mask
-        state = {"times": truth.times}
-        for ending, batch in (("", fields), ("_truth", truth)):
-            planes = domain.cut(batch.planes)
-            planes = planes if inside.all() else np.where(inside, planes, np.nan)
-            state[f"greatest{ending}"] = greatest_present(planes, (-2, -1)).astype(np.float64)
-            points = planes[(..., *self._place)]
-            state[ending.strip("_") or "values"] = points.reshape(*points.shape[:2], -1).copy()
-        return state
+        planes = planes if inside.all() else np.where(inside, planes, np.nan)
+        points = planes[(..., *self._place)]
+        greatest = greatest_present(planes, (-2, -1)).astype(np.float64)
+        return points.reshape(*points.shape[:2], -1).copy(), greatest
 
     def result(self, state: State) -> xr.Dataset:
         """Returns statistics by channel, differences from the truth, and levels by period."""
