@@ -1,10 +1,6 @@
 """Temporal structure: autocorrelation, trends, and return levels of maxima.
 
-Return levels are fitted by L-moments, which take one pass over the sorted maxima of all points;
-``scipy.stats.genextreme.fit`` searches for the likelihood's maximum point by point.
-``tests/evaluation/test_temporal_structure.py`` checks return levels against that fit and against
-the quantiles of the distribution that the maxima are drawn from, and trends against
-``numpy.polyfit``.
+``tests/evaluation/test_temporal_structure.py`` checks trends against ``numpy.polyfit``.
 """
 
 from __future__ import annotations
@@ -14,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from scipy import special, stats
 
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch
@@ -22,6 +17,12 @@ from phire.evaluation.definitions import CHANNEL, ONE, ZERO, Definition
 from phire.evaluation.nan_statistics import greatest_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
+from phire.evaluation.return_levels import (
+    PERIODS,
+    YEAR,
+    blocks_of_maxima,
+    return_levels_with_intervals,
+)
 from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import divided
 
@@ -34,18 +35,6 @@ POINTS = 1000
 
 FEWEST = 30
 """Smallest number of times."""
-
-BLOCKS = 10
-"""Smallest number of blocks to fit a distribution of maxima to, and of times in a block."""
-
-PERIODS = (2.0, 5.0, 10.0, 20.0, 50.0)
-"""Return periods, in blocks."""
-
-REPLICATES = 200
-"""Number of bootstrap samples."""
-
-YEAR = 365.2425 * 86400
-"""Mean length of a year, s."""
 
 VARIABLES = (
     Definition(
@@ -149,7 +138,8 @@ class TemporalStructure(Statistic):
         """Returns statistics by channel, differences from the truth, and levels by period."""
         order = np.argsort(state["times"], kind="stable")
         times, members = np.unique(state["times"], return_counts=True)
-        moments = self.setting.time.values[times].astype(np.float64)
+        setting = self.setting
+        moments = setting.time.values[times].astype(np.float64)
 
         def sorted_by_time(key: str) -> np.ndarray:
             values = np.asarray(state[key], np.float64)[order]
@@ -157,6 +147,7 @@ class TemporalStructure(Statistic):
 
         dataset = xr.Dataset(coords=self.coordinates("channel"))
         dataset["period"] = ("period", np.array(PERIODS), {"units": "blocks"})
+        blocks = blocks_of_maxima(moments, setting.time.has_calendar)
         found = {}
         for ending, key in (("", "values"), ("_truth", "truth")):
             values = sorted_by_time(key)
@@ -164,9 +155,9 @@ class TemporalStructure(Statistic):
             found[f"trend{ending}"] = self._mean(trends(values, moments)) * 10 * YEAR
             # Levels of the members are averaged: the ensemble mean has fewer extremes than members.
             greatest = np.moveaxis(sorted_by_time(f"greatest{ending}"), 1, 0)
-            levels = [self._return_levels(member, moments) for member in greatest]
+            levels = [return_levels_with_intervals(one, blocks, setting.seed) for one in greatest]
             found[f"return_level{ending}"] = np.mean(levels, axis=0)
-        if not self.setting.time.has_calendar:
+        if not setting.time.has_calendar:
             for key in ("trend", "trend_truth"):
                 found[key] = np.full_like(found[key], np.nan)
         units = {"lag_autocorrelation": {"units": "1"}, "trend": self.units()}
@@ -187,44 +178,6 @@ class TemporalStructure(Statistic):
         present = np.isfinite(values)
         weights = present * self._weights
         return divided((np.where(present, values, 0) * weights).sum((0, 2)), weights.sum((0, 2)))
-
-    def _return_levels(self, greatest: np.ndarray, moments: np.ndarray) -> np.ndarray:
-        """Returns levels, lower and upper ends of their intervals, (3, C, periods).
-
-        They are NaN if there are too few blocks.
-
-        Args:
-            greatest: (T, C) maximum of each field.
-            moments: (T,) times in s.
-        """
-        blocks = self._blocks(moments)
-        levels = np.full((3, greatest.shape[1], len(PERIODS)), np.nan)
-        if blocks is None:
-            return levels
-        random = np.random.default_rng([self.setting.seed, 7])
-        count = int(blocks.max()) + 1
-        drawn = random.integers(0, count, (REPLICATES, count))
-        for c, series in enumerate(greatest.T):
-            if not np.isfinite(series).all():
-                continue
-            maxima = np.array([series[blocks == block].max() for block in range(count)])
-            levels[0, c] = return_levels(maxima[None], PERIODS)[0]
-            ends = np.quantile(return_levels(maxima[drawn], PERIODS), [0.025, 0.975], axis=0)
-            levels[1:, c] = ends
-        return levels
-
-    def _blocks(self, moments: np.ndarray) -> np.ndarray | None:
-        """Returns the index (T,) of the block of each time; None with too few times.
-
-        Blocks are years if there are at least :data:`BLOCKS` of them, and otherwise of equal
-        length.
-        """
-        if self.setting.time.has_calendar:
-            years = np.unique((moments / YEAR).astype(int), return_inverse=True)
-            if len(years[0]) >= BLOCKS:
-                return years[1]
-        count = len(moments) // BLOCKS
-        return np.arange(len(moments)) * count // len(moments) if count >= BLOCKS else None
 
     @classmethod
     def figures(cls, folder: ResultsFolder) -> Iterator[Plan]:
@@ -271,39 +224,3 @@ def trends(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
         for v in (time, values)
     )
     return divided((time * values).sum(0), (time**2).sum(0))
-
-
-def return_levels(maxima: np.ndarray, periods: tuple[float, ...]) -> np.ndarray:
-    """Returns return levels of a generalised extreme-value distribution fitted by L-moments.
-
-    The shape is Hosking's approximation k = 7.8590 c + 2.9554 c², c = 2/(3 + τ₃) − ln 2/ln 3,
-    whose error is below 9·10⁻⁴ for −½ ≤ τ₃ ≤ ½. ``scipy.stats.genextreme`` uses the same sign of
-    the shape, but fits by maximum likelihood, which is slow for many bootstrap samples.
-
-    Args:
-        maxima: (k, n) samples of n block maxima.
-        periods: Return periods in blocks.
-
-    Returns:
-        (k, periods) levels.
-
-    Source:
-        Hosking (1990), doi:10.1111/j.2517-6161.1990.tb01775.x; Hosking, Wallis & Wood (1985),
-        doi:10.1080/00401706.1985.10488049.
-    """
-    ordered = np.sort(maxima, axis=1)
-    count = ordered.shape[1]
-    rank = np.arange(count)
-    first = ordered.mean(1)
-    second = (ordered * rank).mean(1) / (count - 1)
-    third = (ordered * rank * (rank - 1)).mean(1) / ((count - 1) * (count - 2))
-    spread = 2 * second - first
-    skew = divided(6 * third - 6 * second + first, spread)
-    c = 2 / (3 + skew) - np.log(2) / np.log(3)
-    shape = 7.8590 * c + 2.9554 * c**2
-    gamma = special.gamma(1 + shape)
-    scale = spread * shape / ((1 - 2.0**-shape) * gamma)
-    place = first - scale * (1 - gamma) / shape
-    levels = 1 - 1 / np.array(periods)
-    parameters = (value[:, None] for value in (shape, place, scale))
-    return stats.genextreme.ppf(levels, *parameters)
