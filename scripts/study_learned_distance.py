@@ -157,7 +157,7 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
     import keras
     import xarray as xr
 
-    from phire.fields.result_files import already_made, read_result, write_result
+    from phire.fields.result_files import read_result, result_already_made, write_result
     from phire.records import open_records
     from phire.rplearn.comparison import comparison_row
     from phire.rplearn.pair_scores import Pairs, evaluate_network, evaluate_pixels
@@ -167,7 +167,7 @@ def measure_pairs(setup: Setup, folder: Path, seed: int):
     run = Representation(folder / f"seed-{seed}" / "run")
     epoch = run.chosen_epoch("best")
     options = {"epoch": epoch, **dataclasses.asdict(setup)}
-    if already_made(path, options, False):
+    if result_already_made(path, options, False):
         return read_result(path)
     network = run.network(epoch)
     keras.utils.set_random_seed(seed)

@@ -21,7 +21,7 @@ from phire.evaluation.results import result_path
 from phire.fields import EnsembleSource, open_fields
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
-from phire.fields.result_files import recorded_options
+from phire.fields.result_files import options_of_result
 from phire.fields.source import ArraySource
 from phire.fields.time import TimeAxis
 from spheres import random_coefficients
@@ -161,7 +161,7 @@ def test_other_options_are_refused_and_named(made, changes, named):
 def test_overwriting_makes_everything_anew(out):
     (out / "note.txt").write_text("mine")
     run(out, overwrite=True, scale=8)
-    assert recorded_options(out / "noisy" / "scores.nc")["scale"] == 8
+    assert options_of_result(out / "noisy" / "scores.nc")["scale"] == 8
     assert not (out / "note.txt").exists()
 
 
@@ -387,11 +387,11 @@ def test_climatologies_as_xarray_leaves_them(tmp_path, dimension):
 
 
 def test_files_remember_what_they_were_made_by(made, tmp_path):
-    options = recorded_options(made / "noisy" / "scores.nc")
+    options = options_of_result(made / "noisy" / "scores.nc")
     assert options["metric"] == "scores" and options["scale"] == 4
     assert options["candidate"]["type"] == "ArraySource"
     (tmp_path / "no.nc").write_text("nothing")
-    assert recorded_options(tmp_path / "no.nc") is None
+    assert options_of_result(tmp_path / "no.nc") is None
 
 
 def test_every_second_point_is_no_window(tmp_path):

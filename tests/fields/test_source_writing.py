@@ -91,7 +91,7 @@ def test_the_history_says_which_command_made_it(tmp_path, suffix, monkeypatch):
 def test_the_same_command_again_does_nothing_and_another_is_refused(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     write_source(example(), path, options={"seed": 1})
-    assert source_writing.recorded_options(path) == {"seed": 1}
+    assert source_writing.options_of_fields(path) == {"seed": 1}
     before = provenance.fingerprint(path)
     write_source(example(), path, options={"seed": 1})
     assert provenance.fingerprint(path) == before

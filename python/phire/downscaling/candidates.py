@@ -17,7 +17,7 @@ from phire.fields.coarsening import CoarsenedSource, CroppedSource
 from phire.fields.interpolation import METHODS
 from phire.fields.opening import is_zarr
 from phire.fields.source import Source
-from phire.fields.source_writing import recorded_options
+from phire.fields.source_writing import options_of_fields
 
 
 def is_run(specification: str) -> bool:
@@ -151,7 +151,7 @@ def origin_of(
     origin: dict[str, Any] = {"path": path, "fingerprint": provenance.fingerprint(path)}
     bounds = {"minimum": minimum, "trace": trace}
     if not is_run(specification):
-        recorded = recorded_options(path) or {}
+        recorded = options_of_fields(path) or {}
         bounds = {name: recorded.get(name) for name in bounds}
     elif members is not None:
         origin["members"] = members

@@ -131,11 +131,14 @@ def predict(
     if str(run) in METHODS:
         chosen = {"network": network, "epoch": epoch, "sampler": sampler, **generator_options}
         _refuse_options_of_generators(str(run), chosen)
-        source = _opened(path, names, time, coarsen)
-        predicted, further, attributes = *_interpolated(source, str(run), scale, alignment), {}
+        source = _open_input(path, names, time, coarsen)
+        predicted, further, attributes = (
+            *_interpolated_predictions(source, str(run), scale, alignment),
+            {},
+        )
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is fixed by the run of a generator")
-        predicted, further = _generated(
+        predicted, further = _run_predictions(
             run, network, epoch, sampler, path, names, time, coarsen, **generator_options
         )
         attributes = _attributes(predicted, fill, consistency)
@@ -149,7 +152,7 @@ def predict(
     counted.say(output)
 
 
-def _generated(
+def _run_predictions(
     run: str | os.PathLike, network: str, epoch: int | str | None, sampler: str | None, path: str,
     names: tuple[str, ...] | None, time: str | None, coarsen: int | None, **options: Any,
 ) -> tuple[PredictedSource, dict[str, Any]]:  # fmt: skip
@@ -168,7 +171,7 @@ def _generated(
     if options["noise_memory"] is not None:
         options["noise_memory"] = parse_duration(options["noise_memory"])
     generator = TrainedGenerator(run, network, epoch, sampler)
-    source = _opened(path, names or _channels(path, generator), time, coarsen)
+    source = _open_input(path, names or _channels(path, generator), time, coarsen)
     predicted = PredictedSource(generator, source, name=path, **options)
     stations = options["stations"]
     further = {
@@ -242,7 +245,7 @@ def _refuse(options: Mapping[str, Any], reason: str) -> None:
             raise InputError(f"--{name} {reason}: leave it out.")
 
 
-def _opened(
+def _open_input(
     input: str | os.PathLike, channels: tuple[str, ...] | None, time: str | None, scale: int | None
 ) -> Source:
     """Opens the input, selects times, and coarsens it by ``scale`` if that is given."""
@@ -265,7 +268,7 @@ def _channels(path: str, generator: TrainedGenerator) -> tuple[str, ...] | None:
     return held or None
 
 
-def _interpolated(
+def _interpolated_predictions(
     source: Source, method: str, scale: int | None, alignment: str | None
 ) -> tuple[InterpolatedSource, dict[str, Any]]:
     """Returns the interpolation of a source, and the options on which it depends."""

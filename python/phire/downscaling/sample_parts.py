@@ -102,12 +102,12 @@ def find_parts(
                 f"{', '.join(schema.channels)}: name these, each once, as FILE:NAMES."
             )
         if found:
-            parts.append(_checked(Part(source, name, found), generator, array, time))
+            parts.append(_check_part(Part(source, name, found), generator, array, time))
             lacking = [c for c in lacking if c not in found]
         return bool(found)
 
     for one in given:
-        source, name, named = _opened(one, option)
+        source, name, named = _open_input(one, option)
         if not add(source, name, named):
             raise InputError(
                 f"{name} has none of the channels that {generator.path} reads "
@@ -133,7 +133,7 @@ def find_parts(
     return parts
 
 
-def _opened(one: Given, option: str) -> tuple[Source, str, bool]:
+def _open_input(one: Given, option: str) -> tuple[Source, str, bool]:
     """Opens an input; returns the source, its name, and True if the user named its channels."""
     if isinstance(one, (str, os.PathLike)):
         file = InputFile(one, option)
@@ -141,7 +141,7 @@ def _opened(one: Given, option: str) -> tuple[Source, str, bool]:
     return as_source(one, name=f"the dataset of {option}"), f"the dataset of {option}", False
 
 
-def _checked(part: Part, generator: TrainedGenerator, array: str, time: TimeAxis) -> Part:
+def _check_part(part: Part, generator: TrainedGenerator, array: str, time: TimeAxis) -> Part:
     """Returns the part unchanged if its units fit the run and it has all times.
 
     Raises:

@@ -92,11 +92,11 @@ class GroupedTimes(Statistic):
             places = np.flatnonzero(groups == group)
             truth_group, candidate_group = truth.at(places), candidate.at(places)
             for name, one in self.statistics.items():
-                inner = self._measured(one, truth_group, candidate_group)
+                inner = self._state_with_members(one, truth_group, candidate_group)
                 state |= {f"{group}/{name}/{key}": value for key, value in inner.items()}
         return state
 
-    def _measured(self, one: Statistic, truth: Batch, candidate: Batch) -> State:
+    def _state_with_members(self, one: Statistic, truth: Batch, candidate: Batch) -> State:
         """Returns the state of one statistic, with the states of its members if they fit in memory.
 
         The size of a member's state depends on grid and channels only, so that the choice is the
@@ -105,12 +105,12 @@ class GroupedTimes(Statistic):
         size = candidate.members.shape[1] if isinstance(candidate, Ensemble) else 0
         if not self.members_apart or (one.name, size) in self._too_large:
             state = with_candidate(one, {}, truth, candidate, apart=False)
-            return _marked(state) if self.members_apart and size else state
+            return _mark_merged(state) if self.members_apart and size else state
         state = with_candidate(one, {}, truth, candidate)
         if member_bytes(one, state) * len(self.labels) > MEMBER_BYTES:
             self._too_large.add((one.name, size))
             state = state_of_all(one, state, apart=one.apart_always)
-            return _marked(state)
+            return _mark_merged(state)
         return state
 
     def without_ranges(self, states: Mapping[tuple[str, str], State]) -> list[str]:
@@ -217,7 +217,7 @@ class GroupedTimes(Statistic):
                     )  # fmt: skip
 
 
-def _marked(state: State) -> State:
+def _mark_merged(state: State) -> State:
     """Returns a state with the mark that its members were merged; an empty one stays empty."""
     return {**state, MERGED: 1} if state else state
 

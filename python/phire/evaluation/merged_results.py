@@ -51,7 +51,7 @@ def merge_results(
     output = Path(output)
     if len(folders) < 2:
         raise InputError("--compare needs two folders of results or more.")
-    merged, sources = _merged(folders)
+    merged, sources = _merged_options(folders)
     regions = merged["regions"]
     found = read_provenance(output)
     recorded = None if found is None else found["options"]
@@ -101,11 +101,11 @@ def comparable(folders: Sequence[str | os.PathLike]) -> list[list[str | os.PathL
 def is_merged(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -> bool:
     """Returns True if ``output`` already holds the merged results of these folders."""
     found = read_provenance(output)
-    merged, _ = _merged(folders)
+    merged, _ = _merged_options(folders)
     return found is not None and not provenance.differences(found["options"], files.plain(merged))
 
 
-def _merged(
+def _merged_options(
     folders: Sequence[str | os.PathLike],
 ) -> tuple[dict[str, Any], dict[str, tuple[str | os.PathLike, str, Any]]]:
     """Returns the options of the merged folder, and the sources of :func:`_sources`.

@@ -127,7 +127,7 @@ from pathlib import Path
 from typing import Any
 
 from phire import value_text
-from phire.fields.result_files import read_result, recorded_options
+from phire.fields.result_files import options_of_result, read_result
 
 TRUTH = "truth"
 PROVENANCE = "provenance.json"
@@ -164,7 +164,7 @@ def describe_results(path: str | os.PathLike) -> dict[str, Any] | None:
     """
     path = Path(path)
     if path.is_file() and path.suffix == ".nc":
-        options = recorded_options(path)
+        options = options_of_result(path)
         if options is None or "metric" not in options:
             return None
         dataset = read_result(path)

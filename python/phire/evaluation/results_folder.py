@@ -19,7 +19,7 @@ from phire.evaluation.results import (
     read_provenance,
     result_path,
 )
-from phire.fields.result_files import recorded_options, write_result
+from phire.fields.result_files import options_of_result, write_result
 
 REPORT = "report.html"
 
@@ -141,7 +141,7 @@ class Folder:
         """
         path = result_path(self.path, unit.candidate, unit.metric, unit.region)
         return provenance.already_made(
-            path, recorded_options(path), self.options_of(unit), announce=False
+            path, options_of_result(path), self.options_of(unit), announce=False
         )
 
     def write(self, unit: ResultFile, dataset: Any, truth: AlignedSource) -> None:

@@ -25,7 +25,7 @@ from phire.fields.climatologies import (
 )
 from phire.fields.ensemble import open_fields
 from phire.fields.source import Source, Times, close, indices
-from phire.fields.source_writing import already_made
+from phire.fields.source_writing import fields_already_made
 from phire.fields.time_blocks import blocks
 
 LEAST_VALUES = 10
@@ -268,7 +268,7 @@ def climatology(
     }  # fmt: skip
     if Path(output).suffix != ".h5":
         raise InputError(f"{output}: name an output that ends with .h5.")
-    if already_made(output, options, overwrite):
+    if fields_already_made(output, options, overwrite):
         return
     fields = open_fields(source, variables)
     try:

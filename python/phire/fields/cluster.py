@@ -133,6 +133,14 @@ def naming_lost_workers(doing: str, remedy: str = "") -> Iterator[None]:
         ) from None
 
 
+def is_lost_worker(error: BaseException) -> bool:
+    """Returns True if dask raised an error because it lost the worker of a task.
+
+    The error is recognised without importing dask.distributed, which takes half a second.
+    """
+    return type(error).__module__.partition(".")[0] == "distributed"
+
+
 def run_tasks(
     function: Callable[..., Any],
     tasks: Sequence[tuple],

@@ -23,7 +23,7 @@ from phire.fields.grid_specification import parse_grid
 from phire.fields.selection import DERIVED, RegionSource
 from phire.fields.source import close
 from phire.fields.source_writing import (
-    already_made,
+    fields_already_made,
     map_names_taken,
     write_source,
 )
@@ -113,7 +113,7 @@ def convert(
     given = {name: value for name, value in locals().items() if name not in ("sources", "output")}
     requests = [opening.split_names(source) for source in _as_list(sources)]
     options = _recorded(requests, output, given)
-    if already_made(output, options, overwrite):
+    if fields_already_made(output, options, overwrite):
         return
     recipe = _recipe(given)
     parts = _parts(requests, recipe, level, member)

@@ -18,7 +18,7 @@ from phire.fields.conversion import irregularities
 from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.longitudes import shared_columns
 from phire.fields.opening import expand
-from phire.fields.source_writing import already_made
+from phire.fields.source_writing import fields_already_made
 from phire.fields.store import DATASET, INFINITE, MISSING, RECORD, FieldStore
 from phire.fields.store_writing import attach_time, describe_data
 from phire.fields.time import TimeAxis
@@ -57,7 +57,7 @@ def join(
         "stores": [str(path.resolve()) for path in paths],
         "fingerprints": [provenance.fingerprint(path) for path in paths],
     }
-    if already_made(output, options, overwrite):
+    if fields_already_made(output, options, overwrite):
         return
     opened: list[FieldStore] = []
     try:

@@ -15,7 +15,7 @@ from phire.fields.grid_specification import target_grid
 from phire.fields.regridding import RegriddedSource, note_outside
 from phire.fields.selection import unturned_note
 from phire.fields.source import Source, close
-from phire.fields.source_writing import already_made, map_names_taken, write_source
+from phire.fields.source_writing import fields_already_made, map_names_taken, write_source
 from phire.fields.static_maps import maps_on_grid
 from phire.fields.stored_cells import stored_cells
 
@@ -74,7 +74,7 @@ def regrid(
     for path in (source, like):
         if path is not None and os.path.lexists(output) and os.path.samefile(path, output):
             raise InputError(f"{output} is one of the inputs: name another output.")
-    if already_made(output, options, overwrite):
+    if fields_already_made(output, options, overwrite):
         return
     if level is None:  # open_fields keeps members, but cannot choose a level
         fields = open_fields(source, variables)

@@ -60,7 +60,7 @@ def read_result(path: str | os.PathLike) -> xr.Dataset:
         raise InputError(f"{path} is not a NetCDF file of results ({error}).") from None
 
 
-def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
+def options_of_result(path: str | os.PathLike) -> dict[str, Any] | None:
     """Returns the options stored in a result; None if there is no file, or not one of phire."""
     if not Path(path).is_file():
         return None
@@ -74,7 +74,7 @@ def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
     return None if text is None else json.loads(text)
 
 
-def already_made(
+def result_already_made(
     path: str | os.PathLike, options: Mapping[str, Any], overwrite: bool, announce: bool = True
 ) -> bool:
     """Returns True if a result exists and was made with the same options.
@@ -87,4 +87,4 @@ def already_made(
         InputError: The name does not end with .nc, or the file was made with other options.
     """
     require_netcdf_name(path)
-    return provenance.already_made(path, recorded_options(path), options, overwrite, announce)
+    return provenance.already_made(path, options_of_result(path), options, overwrite, announce)

@@ -16,7 +16,7 @@ from phire import files, interruption, progress, provenance, value_text
 from phire.errors import InputError, WorkError, naming_arguments
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
-from phire.fields.source_writing import recorded_options
+from phire.fields.source_writing import options_of_fields
 from phire.fields.store_writing import StoreWriter
 from phire.fields.time import TimeAxis, duration_text, parse_duration
 
@@ -233,7 +233,7 @@ def simulate(
         "spin_up": float(spin_up),
     }
     _check_options(resolution, days, step, interval, seed, threads, spin_up)
-    recorded = recorded_options(output) if os.path.lexists(output) else None
+    recorded = options_of_fields(output) if os.path.lexists(output) else None
     if provenance.already_made(output, recorded, options, overwrite):
         return
     integration = Integration(resolution, seed, threads=threads, interval=interval)

@@ -103,7 +103,7 @@ def write_source(
         )
     options = dict(options or {})
     unusable = UnusableValues()
-    if already_made(output, options, overwrite):
+    if fields_already_made(output, options, overwrite):
         return unusable
     chosen = source if times is None else TimeSelection(source, times)
     record = provenance.record(options)
@@ -144,7 +144,9 @@ def _read_block(source: Source, block: slice) -> tuple[np.ndarray, int]:
     return np.moveaxis(fields, 1, 0), sum(regridded)
 
 
-def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
+def fields_already_made(
+    output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool
+) -> bool:
     """Returns True if an output of fields exists and was made with the same options.
 
     Args:
@@ -155,7 +157,7 @@ def already_made(output: str | os.PathLike, options: Mapping[str, Any], overwrit
         InputError: The suffix is unknown, or the output was made with other options.
     """
     output_format(output)
-    recorded = recorded_options(output) if os.path.lexists(output) and not overwrite else None
+    recorded = options_of_fields(output) if os.path.lexists(output) and not overwrite else None
     return provenance.already_made(output, recorded, options, overwrite)
 
 
@@ -185,7 +187,7 @@ def require_netcdf_name(output: str | os.PathLike) -> None:
         raise InputError(f"{output} must end with .nc: it is a NetCDF file.")
 
 
-def recorded_options(path: str | os.PathLike) -> dict[str, Any] | None:
+def options_of_fields(path: str | os.PathLike) -> dict[str, Any] | None:
     """Returns the options stored in a file of fields; None if phire did not write it."""
     path, record = Path(path), None
     with contextlib.suppress(OSError, InputError, ValueError):

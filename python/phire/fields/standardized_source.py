@@ -13,7 +13,7 @@ from phire.fields import units
 from phire.fields.climatologies import Climatology
 from phire.fields.ensemble import open_fields
 from phire.fields.source import Source, Times, close, indices, member_count, read_members
-from phire.fields.source_writing import already_made, write_source
+from phire.fields.source_writing import fields_already_made, write_source
 
 
 class StandardizedSource:
@@ -113,7 +113,7 @@ def standardize(
     for path in (source, climatology):
         if os.path.lexists(output) and os.path.exists(path) and os.path.samefile(path, output):
             raise InputError(f"{output} is one of the inputs: name another output.")
-    if already_made(output, options, overwrite):
+    if fields_already_made(output, options, overwrite):
         return
     fields = open_fields(source)
     try:

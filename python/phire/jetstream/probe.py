@@ -23,7 +23,7 @@ from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
-from phire.fields.result_files import already_made, read_result, write_result
+from phire.fields.result_files import read_result, result_already_made, write_result
 from phire.fields.time import TimeAxis
 from phire.jetstream.index import DAY, jet_latitude, low_pass
 from phire.jetstream.regression import integral_time, probe
@@ -154,7 +154,7 @@ def probe_jet(
         "predictors": predictors, "cutoff_days": cutoff_days, "window_days": window_days,
         "held_out": held_out, "every_hours": every_hours, "components": components, "seed": seed,
     }  # fmt: skip
-    if already_made(output, options, overwrite):
+    if result_already_made(output, options, overwrite):
         return read_result(output)
     _check_options(held_out, predictors, sectors)
     loaded = LearnedMetric.load(metric)

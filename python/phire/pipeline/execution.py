@@ -17,6 +17,7 @@ from pathlib import Path
 
 from phire import files, interruption, progress
 from phire.errors import InputError, WorkError, naming_arguments
+from phire.fields.cluster import is_lost_worker
 from phire.pipeline import stage_records
 from phire.pipeline.commands import can_overwrite, executable, find_command
 from phire.pipeline.configuration import read_pipeline
@@ -94,7 +95,9 @@ def run_pipeline(
             with _executor(jobs, scheduler) as executor:
                 logged = jobs > 1 or scheduler is not None
                 # With a cluster all ready stages are submitted; dask keeps the queue.
-                failed = _run(directory, waiting, executor, logged, None if scheduler else jobs)
+                failed = _run_stages(
+                    directory, waiting, executor, logged, None if scheduler else jobs
+                )
         if report:
             from phire.pipeline.pipeline_report import write_report  # loads matplotlib
 
@@ -106,7 +109,7 @@ def run_pipeline(
         )
 
 
-def _run(
+def _run_stages(
     directory: Path,
     planned: Mapping[str, stage_records.Planned],
     executor: concurrent.futures.Executor,
@@ -183,8 +186,7 @@ def _outcome(future: concurrent.futures.Future) -> str:
     except (OSError, concurrent.futures.CancelledError) as error:
         return str(error) or "cancelled"
     except Exception as error:
-        # dask's classes of a lost worker, recognised without importing dask.distributed.
-        if type(error).__module__.partition(".")[0] == "distributed":
+        if is_lost_worker(error):
             return f"its worker was lost ({error})"
         raise
 
@@ -222,7 +224,7 @@ def run_stage(
     plain = [*executable(stage.command), *(["--quiet"] if quiet else []), *stage.words]
     replacing = [*plain, *(["--overwrite"] if can_overwrite(find_command(stage.command)) else [])]
     for words in [replacing] if overwrites else [plain, replacing] if begun else [plain]:
-        status = _call(words, working_directory, log, stop)
+        status = _run_command(words, working_directory, log, stop)
         if status != REFUSED:
             break
     if status == REFUSED:
@@ -234,7 +236,7 @@ def run_stage(
     return ""
 
 
-def _call(words: Sequence[str], working_directory: str, log: Path | None, stop: Path) -> int:
+def _run_command(words: Sequence[str], working_directory: str, log: Path | None, stop: Path) -> int:
     """Runs a command to its end, or until the file ``stop`` appears; returns its exit status."""
     with contextlib.ExitStack() as stack:
         stream = None

@@ -113,7 +113,7 @@ class Samples:
             for f in inputs.low
         )
         self.auxiliary = tuple(self._fine_part(file) for file in inputs.auxiliary)
-        self.chosen = _common(chosen, (*self.low, *self.auxiliary), high)
+        self.chosen = _fields_of_every_input(chosen, (*self.low, *self.auxiliary), high)
         self.maps = self._read_maps()
         self.stations: Stations | None = None
         if inputs.stations is not None:
@@ -385,7 +385,9 @@ def _patch_and_place(
     return shape.patch, Window(bounds, width, closes, first[1])
 
 
-def _common(chosen: np.ndarray, parts: Sequence[Timed], high: InputFile) -> np.ndarray:
+def _fields_of_every_input(
+    chosen: np.ndarray, parts: Sequence[Timed], high: InputFile
+) -> np.ndarray:
     """Returns the chosen fields whose time every input has, and notes how many are left out.
 
     Raises:

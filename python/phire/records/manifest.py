@@ -116,7 +116,7 @@ def require_records(path: str | os.PathLike) -> None:
         )
 
 
-def recorded_options(directory: str | os.PathLike) -> dict[str, Any] | None:
+def options_of_records(directory: str | os.PathLike) -> dict[str, Any] | None:
     """Returns the options that made a directory of records; None for any other path."""
     try:
         return dict(Manifest.load(directory).options or {})

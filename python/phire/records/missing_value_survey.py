@@ -18,7 +18,7 @@ import numpy as np
 from phire import progress
 from phire.errors import InputError
 from phire.fields.time import TimeAxis
-from phire.records.parallel_tasks import spread
+from phire.records.parallel_tasks import run_in_order
 from phire.records.patch_sampling import Window
 from phire.records.pixel_arrays import Layer, Layers
 
@@ -210,7 +210,7 @@ def survey(
     size = -(-(place.rows[1] - place.rows[0] + 1) * place.columns // 8)
     with tempfile.TemporaryFile(dir=directory) as file:
         # A land mask gives one map for all times, clouds one for each, which may exceed memory.
-        for part, maps in spread(
+        for part, maps in run_in_order(
             look, [(layers, place, part, least_valid) for part in parts], client,
             description="looking for missing values", unit="fields", sizes=[len(p) for p in parts],
         ):  # fmt: skip

@@ -19,7 +19,7 @@ SWITCH_INTERVAL = 2e-4
 """Seconds after which Python switches between threads."""
 
 
-def spread(
+def run_in_order(
     function: Callable[..., Any],
     tasks: Sequence[tuple],
     client: Any,

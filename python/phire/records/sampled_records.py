@@ -22,9 +22,9 @@ from phire.fields.time import TimeAxis
 from phire.records import writing
 from phire.records.anomalies import Anomalies, AnomalyFile, read_anomalies, write_anomalies
 from phire.records.input_files import InputFile, split_names
-from phire.records.manifest import NAME, Manifest, recorded_options
+from phire.records.manifest import NAME, Manifest, options_of_records
 from phire.records.missing_value_survey import Survey, refuse_missing, survey
-from phire.records.parallel_tasks import spread
+from phire.records.parallel_tasks import run_in_order
 from phire.records.patch_cutting import Cuts, Cutter, cut_fields
 from phire.records.patch_sampling import Blocked, PairPlan, PatchPlan, Window
 from phire.records.pixel_arrays import Layer, Layers
@@ -152,7 +152,7 @@ def new_records(
         given = Path(source).resolve()
         if Path(output).resolve() in (given, *given.parents):
             raise InputError(f"{output} is or contains the input {source}: name another output.")
-    recorded = None if overwrite or not Path(output).exists() else recorded_options(output)
+    recorded = None if overwrite or not Path(output).exists() else options_of_records(output)
     if provenance.already_made(output, recorded, options, overwrite):
         yield None
         return
@@ -322,7 +322,7 @@ def _anomaly_files(directory: Path, anomalies: Mapping[str, Anomalies]) -> dict[
 def _run(
     function: Callable, tasks: list, client: Any, description: str, unit: str, sizes: list
 ) -> None:
-    for _ in spread(function, tasks, client, description=description, unit=unit, sizes=sizes):
+    for _ in run_in_order(function, tasks, client, description=description, unit=unit, sizes=sizes):
         pass
 
 
@@ -362,7 +362,7 @@ def _write_pixels(
     tasks = [(cutter, directory, names, cuts.part(p), shard[p], offsets[p]) for p in parts]
     sizes = [len(np.unique(cuts.time[p])) for p in parts]
     crcs = np.zeros((contents.count, len(contents.pixels) * contents.segments), np.uint32)
-    results = spread(
+    results = run_in_order(
         cut_fields, tasks, client, description="cutting patches", unit="fields", sizes=sizes
     )
     # Uncompressed shards are in their final form, so they can be flushed to disk meanwhile.

@@ -17,7 +17,7 @@ from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.fields.result_files import already_made, write_result
+from phire.fields.result_files import result_already_made, write_result
 
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
 MEASURES = ("probability", "accuracy", "top_3_accuracy", "entropy")
@@ -123,7 +123,7 @@ def certainty_maps(
         "time": time,
         "every": every,
     }
-    if already_made(output, options, overwrite):
+    if result_already_made(output, options, overwrite):
         return
     with open_source(source) as opened:
         result = sliding_certainty(

@@ -12,8 +12,8 @@ import xarray as xr
 
 from phire import files, progress, provenance
 from phire.errors import InputError, naming_arguments
-from phire.fields.result_files import already_made, read_result, write_result
-from phire.rplearn.metric_description import METRIC_FILE, read_metric_file
+from phire.fields.result_files import read_result, result_already_made, write_result
+from phire.rplearn.metric_description import metric_already_made, read_metric_file
 from phire.rplearn.pair_scores import Pairs, evaluate_network, evaluate_pixels
 
 SCORES = ("cross_entropy", "accuracy", "top_3_accuracy", "expected_calibration_error")
@@ -87,20 +87,22 @@ def evaluate_representation(
             )
         made_by["test"] = test_options
     # Checked first, so that an output of other options is refused before hours of work.
-    if output is not None and _metric_made(output, made_by, overwrite):
-        return read_metric_file(output)["scores"]
+    if output is not None:
+        if metric_already_made(output, "rplearn_eval", made_by, overwrite):
+            return read_metric_file(output)["scores"]
+        files.require_place(output)
     folder = run / "evaluation"
     results, pixels = _evaluate_epochs(trained, epochs, pairs, folder, options, overwrite)
-    chosen = _best(results)
+    chosen = _best_epoch(results)
     judged, judged_pixels = results[chosen], pixels
     scores = {"epoch": chosen, **_scores(judged, layer)}
-    progress.say(f"Epoch {chosen} of {run}: {_short(judged)}")
+    progress.say(f"Epoch {chosen} of {run}: {_scores_in_words(judged)}")
     if test is not None:
         judged, judged_pixels = _evaluate_on_test(
             trained, chosen, test_pairs, folder, test_options, overwrite
         )
         scores["test"] = _scores(judged, layer)
-        progress.say(f"On {test}: {_short(judged)}")
+        progress.say(f"On {test}: {_scores_in_words(judged)}")
     if output is not None:
         made_of = {"rplearn_eval": made_by, "task": trained.task, "epoch": chosen}
         _write_metric(
@@ -142,19 +144,21 @@ def _evaluate_epochs(
     Returns:
         The results by epoch, and the results of the pixel measures.
     """
-    pixels = _cached(folder / "pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
+    pixels = _read_or_compute(
+        folder / "pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs)
+    )
     results = {}
     with progress.progress_bar("evaluating epochs", len(epochs), "epochs") as advance:
         for number in epochs:
-            results[number] = _cached(
+            results[number] = _read_or_compute(
                 folder / f"epoch-{number:04d}.nc",
                 {**options, "epoch": number},
                 overwrite,
                 lambda number=number: evaluate_network(trained.network(number), pairs, pixels),
             )
-            advance(text=_short(results[number]))
+            advance(text=_scores_in_words(results[number]))
     files.write_text(folder / "scores.csv", score_table(results).to_csv(index=False))
-    distances = distance_table(results[_best(results)], pixels)
+    distances = distance_table(results[_best_epoch(results)], pixels)
     files.write_text(folder / "distances.csv", distances.to_csv(index=False))
     return results, pixels
 
@@ -168,8 +172,10 @@ def _evaluate_on_test(
     overwrite: bool,
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Evaluates the chosen epoch and the pixel measures on independent test pairs."""
-    pixels = _cached(folder / "test-pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs))
-    judged = _cached(
+    pixels = _read_or_compute(
+        folder / "test-pixels.nc", options, overwrite, lambda: evaluate_pixels(pairs)
+    )
+    judged = _read_or_compute(
         folder / f"test-epoch-{epoch:04d}.nc",
         {**options, "epoch": epoch},
         overwrite,
@@ -243,16 +249,16 @@ def _scores(result: xr.Dataset, layer: str) -> dict[str, float]:
     }
 
 
-def _cached(
+def _read_or_compute(
     path: Path, options: Mapping[str, Any], overwrite: bool, make: Callable[[], xr.Dataset]
 ) -> xr.Dataset:
     """Reads a result file if the same options made it; otherwise computes and writes it."""
-    if not already_made(path, options, overwrite, announce=False):
+    if not result_already_made(path, options, overwrite, announce=False):
         write_result(make(), path, options)
     return read_result(path)
 
 
-def _best(results: Mapping[int, xr.Dataset]) -> int:
+def _best_epoch(results: Mapping[int, xr.Dataset]) -> int:
     """Returns the best epoch.
 
     It has the lowest cross-entropy or, for tasks that predict no lag, the highest rank correlation
@@ -263,28 +269,13 @@ def _best(results: Mapping[int, xr.Dataset]) -> int:
     return max(results, key=lambda epoch: float(results[epoch]["spearman"][-1]))
 
 
-def _short(result: xr.Dataset) -> str:
+def _scores_in_words(result: xr.Dataset) -> str:
     if "accuracy" not in result:
         return f"rank correlation with lag {float(result['spearman'][-1]):.3f}"
     return (
         f"cross-entropy {float(result['cross_entropy']):.3f}, accuracy "
         f"{float(result['accuracy']):.1%}, top 3 {float(result['top_3_accuracy']):.1%}"
     )
-
-
-def _metric_made(output: str | os.PathLike, options: Mapping[str, Any], overwrite: bool) -> bool:
-    """Returns True if these options made the metric already; else checks that it can be written.
-
-    Raises:
-        InputError: Other options made the output, or it cannot be written.
-    """
-    recorded = None
-    if (Path(output) / METRIC_FILE).is_file():
-        recorded = read_metric_file(output)["made_of"].get("rplearn_eval")
-    if provenance.already_made(output, recorded, options, overwrite):
-        return True
-    files.require_place(output)
-    return False
 
 
 def _write_metric(

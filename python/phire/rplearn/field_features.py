@@ -13,7 +13,7 @@ import xarray as xr
 from phire import progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import align, north_up
-from phire.fields.result_files import already_made, read_result, write_result
+from phire.fields.result_files import read_result, result_already_made, write_result
 from phire.fields.source import Source, TimeSelection
 from phire.rplearn.frechet_with_bias import frechet_distance
 from phire.rplearn.input_checks import check_units
@@ -336,7 +336,7 @@ def measure_distances(
         "time": time,
     }
     outputs = [path for path in (output, map_output) if path is not None]
-    wanted = [path for path in outputs if not already_made(path, options, overwrite)]
+    wanted = [path for path in outputs if not result_already_made(path, options, overwrite)]
     if outputs and not wanted:
         return read_result(outputs[0]).drop_vars("learned_distance_map", errors="ignore")
     loaded = LearnedMetric.load(metric)

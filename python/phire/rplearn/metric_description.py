@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from phire import provenance
 from phire.errors import InputError
 from phire.fields.time import duration_stated
 from phire.value_text import Stated, channels_stated, list_stated, size_stated
@@ -68,6 +69,25 @@ def describe_metric(path: str | os.PathLike) -> dict[str, Any] | None:
         "classes": description.get("classes"),
         **_scores(description.get("scores") or {}),
     }
+
+
+def metric_already_made(
+    output: str | os.PathLike, command: str, options: Mapping[str, Any], overwrite: bool
+) -> bool:
+    """Returns True if a metric exists and was made by the same command with the same options.
+
+    Args:
+        output: Directory of the metric.
+        command: Key of the command in ``made_of`` of ``metric.json``.
+        options, overwrite: See :func:`phire.provenance.already_made`.
+
+    Raises:
+        InputError: The output was made by another command or with other options.
+    """
+    recorded = None
+    if (Path(output) / METRIC_FILE).is_file():
+        recorded = read_metric_file(output)["made_of"].get(command)
+    return provenance.already_made(output, recorded, options, overwrite)
 
 
 def _step_text(step: int | None) -> Stated | None:

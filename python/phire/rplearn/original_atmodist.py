@@ -17,7 +17,7 @@ from phire import files, provenance
 from phire.errors import InputError, naming_arguments
 from phire.fields.normalization import Normalization
 from phire.rplearn.metric import LearnedMetric
-from phire.rplearn.metric_description import METRIC_FILE, describe_metric
+from phire.rplearn.metric_description import metric_already_made
 from phire.rplearn.model_folder import read_scales
 
 # Statistics of the training data of the published networks: ERA5 divergence and vorticity on model
@@ -71,12 +71,7 @@ def import_metric(
         "statistics_fingerprint": provenance.fingerprint(statistics) if statistics else None,
         "units": list(units) if units else None,
     }
-    description = describe_metric(output)
-    recorded = None
-    if description is not None:
-        made_of = json.loads((output / METRIC_FILE).read_text(encoding="utf-8"))["made_of"]
-        recorded = made_of.get("import_metric")
-    if provenance.already_made(output, recorded, options, overwrite):
+    if metric_already_made(output, "import_metric", options, overwrite):
         return
     normalization = Normalization.load(statistics) if statistics else PUBLISHED
     encoder, names = read_encoder(folder)

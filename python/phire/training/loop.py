@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from phire import provenance
-from phire.errors import InputError, WorkError, naming_arguments
+from phire.errors import InputError, naming_arguments
 from phire.training import devices as placement
 from phire.training.averaging import WeightAverage
 from phire.training.clipping import set_clipping
+from phire.training.lost_machine import naming_lost_machine
 from phire.training.objective import Objective
 from phire.training.optimizers import set_weight_decay
 from phire.training.phase import Phase
@@ -110,14 +110,14 @@ def train(
         "ema": ema, "clip": clipping, "monitor": monitor, "seed": seed, "precision": precision,
     }  # fmt: skip
     phases = _stopping_early(phases, monitor, patience, min_delta)
-    _check(phases, keep, checkpoint_minutes, checkpoint_steps, seed)
+    _check_numbers(phases, keep, checkpoint_minutes, checkpoint_steps, seed)
     opened = look_at_run(run, options, overwrite)
     if opened is not None and opened.completed:
         provenance.announce_finished(run)
         return opened
     chief, strategy = placement.is_chief(devices), placement.choose_strategy(devices)
     placement.prepare_process(precision, seed, deterministic)
-    with _naming_a_lost_worker():
+    with naming_lost_machine():
         agreement = placement.Agreement(strategy, chief)
         objective, average = _build_objective(build, strategy, ema, clipping, weight_decay)
         if chief:
@@ -167,7 +167,7 @@ def _build_objective(
     return objective, average
 
 
-def _check(
+def _check_numbers(
     phases: Sequence[Phase],
     keep: int,
     checkpoint_minutes: float,
@@ -189,24 +189,6 @@ def _check(
                 f"{phase.name}: {phase.epochs} epochs of {phase.steps} batches; both numbers must "
                 "be at least 1."
             )
-
-
-@contextlib.contextmanager
-def _naming_a_lost_worker() -> Iterator[None]:
-    """Translates TensorFlow's errors for a lost worker into a WorkError.
-
-    Raises:
-        WorkError: A collective operation failed within the block.
-    """
-    try:
-        yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        # The reason is the first line after TensorFlow's trace of the graph.
-        reason = str(error).strip().split("\n\n")[-1].partition("\n")[0]
-        raise WorkError(
-            f"another worker was lost ({reason.rstrip(':')}): run the same command on all workers "
-            "again; training resumes from the last checkpoint."
-        ) from None
 
 
 def _stopping_early(

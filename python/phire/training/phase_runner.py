@@ -164,7 +164,7 @@ class PhaseRunner:
             while state.step < phase.steps:
                 count = min(chunk, phase.steps - state.step, self._steps_to_checkpoint())
                 begun = time.monotonic()
-                taken = self._take(phase, batches, count)
+                taken = self._train_steps(phase, batches, count)
                 now = time.monotonic()
                 seconds, unsaved, told = self.agreement.mean(
                     now - begun, now - self._saved_at, float(notice.received)
@@ -174,7 +174,7 @@ class PhaseRunner:
                 state.step += count
                 state.total_steps += count
                 state.seconds += seconds
-                advance(count, self._text())
+                advance(count, self._progress_text())
                 # Grow at most fourfold, as the first call also includes the tracing of the graph.
                 chunk = int(np.clip(CHUNK_SECONDS * count / seconds, 1, 4 * chunk))
                 if told:
@@ -194,7 +194,7 @@ class PhaseRunner:
             return sys.maxsize
         return self.checkpoint_steps - (self.state.total_steps - self._saved_step)
 
-    def _take(self, phase: Phase, batches: Any, count: int) -> Taken:
+    def _train_steps(self, phase: Phase, batches: Any, count: int) -> Taken:
         """Takes ``count`` steps and translates their failures into errors for the user."""
         state = self.state
         try:
@@ -225,7 +225,7 @@ class PhaseRunner:
             )
         return taken
 
-    def _text(self) -> str:
+    def _progress_text(self) -> str:
         """Returns the epoch's mean scalars so far, for the progress bar."""
         step = max(self.state.step, 1)
         return "  ".join(f"{name} {value / step:.4g}" for name, value in self.state.sums.items())

@@ -94,12 +94,14 @@ def _density_figure(
     curves, smoothings = {}, {}
     for name, dataset in datasets.items():
         # The outermost bins also count all values beyond them, so that they show no density.
-        values = _of(dataset, centre, channel)[1:-1]
+        values = _channel_values(dataset, centre, channel)[1:-1]
         bounds = None
         if density == "density" and {"minimum", "maximum"} <= set(dataset):
-            bounds = tuple(float(_of(dataset, end, channel)) for end in ("minimum", "maximum"))
+            bounds = tuple(
+                float(_channel_values(dataset, end, channel)) for end in ("minimum", "maximum")
+            )
         smoothings[name] = functools.partial(_smooth_inner, values, bounds)
-        curves[name] = values, smoothings[name](_of(dataset, density, channel))
+        curves[name] = values, smoothings[name](_channel_values(dataset, density, channel))
     units = units_of(next(iter(datasets.values())), centre, channel)
     greatest = max(float(np.max(curve, initial=0)) for _, curve in curves.values())
     figure = new_figure(9.5, 4.2)
@@ -240,7 +242,7 @@ def quantile_figure(
     styles = styles or candidate_styles(datasets)
     if TRUTH not in datasets or "quantile_value" not in datasets[TRUTH]:
         raise InputError("the truth's quantiles are missing: a Q–Q plot needs them.")
-    truth = _of(datasets[TRUTH], "quantile_value", channel)
+    truth = _channel_values(datasets[TRUTH], "quantile_value", channel)
     levels = datasets[TRUTH]["quantile"].values
     units = units_of(datasets[TRUTH], "quantile_value", channel)
     figure = new_figure(9.5, 4.4)
@@ -252,7 +254,7 @@ def quantile_figure(
         if name == TRUTH or "quantile_value" not in dataset:
             continue
         names.append(name)
-        values = _of(dataset, "quantile_value", channel)
+        values = _channel_values(dataset, "quantile_value", channel)
         style = {**styles[name].line(), "linewidth": 1.2}
         left.plot(truth, values, marker=styles[name].marker, ms=3.5, **style)
         right.plot(truth, values - truth, marker=styles[name].marker, ms=3.5, **style)
@@ -328,7 +330,7 @@ def box_figure(
 def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style) -> None:
     """Draws the box of one candidate at the height ``place``."""
     levels = np.asarray(dataset["quantile"].values, float)
-    values = _of(dataset, "quantile_value", channel)
+    values = _channel_values(dataset, "quantile_value", channel)
     shown = (0.02, 0.25, 0.5, 0.75, 0.98)
     low, first, median, third, high = np.interp(shown, levels, values)
     edges = member_edges(dataset, "quantile_value", lambda array: array.sel(channel=channel))
@@ -353,7 +355,7 @@ def _box(axes: Axes, place: int, dataset: xr.Dataset, channel: str, style: Style
     )
 
 
-def _of(dataset: xr.Dataset, variable: str, channel: str) -> np.ndarray:
+def _channel_values(dataset: xr.Dataset, variable: str, channel: str) -> np.ndarray:
     """Returns the values of a variable, for one channel if the variable has channels."""
     array = dataset[variable]
     if "channel" in array.dims:

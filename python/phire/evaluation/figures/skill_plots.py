@@ -42,7 +42,7 @@ def fractions_skill_figure(
     Raises:
         InputError: No data set has the score.
     """
-    datasets = _with(scores, variable)
+    datasets = _having_variable(scores, variable)
     styles = styles or candidate_styles(opened(scores))
     some = next(iter(datasets.values()))
     limits = some["threshold"].sel(channel=channel)
@@ -98,7 +98,7 @@ def large_error_figure(
     Raises:
         InputError: No data set has ``exceedance``.
     """
-    datasets = _with(errors, "exceedance")
+    datasets = _having_variable(errors, "exceedance")
     styles = styles or candidate_styles(opened(errors))
     some = next(iter(datasets.values()))
     degrees = some["degree"].values
@@ -146,7 +146,7 @@ def projection_figure(
     Raises:
         InputError: No data set has projections.
     """
-    datasets = _with(projections, "wasserstein_mean")
+    datasets = _having_variable(projections, "wasserstein_mean")
     styles = styles or candidate_styles(opened(projections))
     some = next(iter(datasets.values()))
     shown = [
@@ -195,7 +195,7 @@ def projection_figure(
     return figure
 
 
-def _with(datasets: Datasets, variable: str) -> dict:
+def _having_variable(datasets: Datasets, variable: str) -> dict:
     """Returns the data sets of candidates that have a variable.
 
     Raises:
