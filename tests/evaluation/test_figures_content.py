@@ -335,14 +335,6 @@ def test_scores_are_drawn_raw_and_smoothed():
     assert not score_figure({"a": own}, channel="t").axes[0].lines[1].get_ydata().any()
 
 
-@pytest.mark.parametrize("window", [1, 3, 7])
-def test_running_mean_is_pandas(window):
-    values = np.random.default_rng(1).normal(size=40)
-    values[[3, 20, 21]] = np.nan
-    expected = pd.Series(values).rolling(window, center=True, min_periods=1).mean().to_numpy()
-    np.testing.assert_allclose(smoothed(values, window), expected, atol=1e-12)
-
-
 def test_times_of_any_calendar():
     days = xr.date_range("2000-02-28", periods=4, freq="D", calendar="360_day", use_cftime=True)
     values, label = time_axis(xr.DataArray(days, dims="time"))

@@ -1,12 +1,9 @@
-"""Running mean over time, by which series of scores are smoothed.
-
-pandas has running means of tables only; here arrays have any number of axes.
-``tests/evaluation/test_point_scores.py`` checks them against ``pandas.DataFrame.rolling``.
-"""
+"""Running mean over time, by which series of scores are smoothed."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 
 def smoothing_window(count: int) -> int:
@@ -23,16 +20,6 @@ def smoothed(values: np.ndarray, window: int) -> np.ndarray:
         values: (T, ...).
         window: Number of times of the window, odd.
     """
-    present = np.isfinite(values)
-    kernel = np.ones(min(window, 2 * len(values) - 1))
-    filled = np.where(present, values, 0.0)
-
-    def run(column: np.ndarray) -> np.ndarray:
-        full = np.convolve(column, kernel, mode="full")
-        start = (len(kernel) - 1) // 2
-        return full[start : start + len(column)]
-
-    sums = np.apply_along_axis(run, 0, filled)
-    counts = np.apply_along_axis(run, 0, present.astype(float))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counts > 0.5, sums / counts, np.nan)
+    series = pd.DataFrame(np.reshape(values, (len(values), -1)))
+    means = series.rolling(window, center=True, min_periods=1).mean()
+    return means.to_numpy(np.float64).reshape(np.shape(values))

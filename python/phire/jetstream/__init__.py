@@ -8,7 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "index": ["jet_latitude", "low_pass"],
+        "jet_latitude_index": ["jet_latitude", "low_pass"],
         "probe": ["probe_jet"],
     },
 )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from phire import files, interruption, progress
 from phire.errors import InputError, WorkError, naming_arguments
-from phire.fields.cluster import is_lost_worker
+from phire.fields.cluster import cluster, is_lost_worker
 from phire.pipeline import stage_records
 from phire.pipeline.commands import can_overwrite, executable, find_command
 from phire.pipeline.configuration import read_pipeline
@@ -271,8 +271,6 @@ def _executor(jobs: int, scheduler: str | None) -> Iterator[concurrent.futures.E
         return
     if jobs != 1:
         raise InputError("jobs and scheduler exclude one another: give one of them.")
-    from phire.fields.cluster import cluster
-
     with cluster(scheduler=scheduler) as client:
         yield client.get_executor(pure=False, retries=0)
 

@@ -25,6 +25,13 @@ def small(name="resnet", low=(6, 7, 2), high=(12, 14, 1), **more):
     return build(name, low, high, **{**SMALL, **more})
 
 
+@pytest.fixture(autouse=True)
+def seed_of_each_test():
+    """Seeds the fields of each test, so that they do not depend on the tests before it."""
+    global RANDOM
+    RANDOM = np.random.default_rng(0)
+
+
 def field(*shape):
     return RANDOM.normal(size=shape).astype("f4")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from phire.errors import InputError
-from phire.jetstream.index import (
+from phire.jetstream.jet_latitude_index import (
     DAY,
     jet_latitude,
     lanczos_weights,
