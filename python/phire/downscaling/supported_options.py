@@ -67,7 +67,7 @@ class SupportedOptions:
         """
         if statistic is not None and not self.has_distribution:
             raise InputError(
-                f"--statistic {statistic} applies to runs of the objective likelihood, and "
+                f"--statistic {statistic} applies to runs of the objective likelihood, but "
                 f"{self.path} is none: leave it out."
             )
         if statistic not in (None, *STATISTICS):
