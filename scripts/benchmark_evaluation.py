@@ -11,11 +11,10 @@ candidate together. Transforms that statistics share are counted at the first on
 With --members, an ensemble is timed instead, on one channel of regional fields of SIDE × SIDE
 points. Four fields are held in memory and read in turn for all TIMES. The script then prints the
 times of the default set for an ensemble and for a single field, of each statistic of both, and of
-computing the results; peak memory; and the times of CRPS and ranks in phire, scoringrules and
-scores. With --rain, the channel is
-precipitation with thresholds of 1, 5 and 20 mm, and the log-spectral distance is added. With
---pyspharm, pyspharm with stored Legendre functions is timed, too, on the Gaussian grid; at full
-size this takes minutes and 13 GB.
+computing the results; peak memory; and the times of CRPS and ranks in phire and the packages
+scoringrules and scores. With --rain, the channel is precipitation with thresholds of 1, 5 and 20
+mm, and the log-spectral distance is added. With --pyspharm, pyspharm with stored Legendre functions
+is timed, too, on the Gaussian grid; at full size this takes minutes and 13 GB.
 """
 
 from __future__ import annotations
