@@ -183,15 +183,7 @@ def main(
     origins |= {n: opening.origin_of(spec, minimum, members, trace) for n, spec in named.items()}
     if variables:
         origins["truth"]["variables"] = list(variables)
-    functions = {}
-    if learned is not None:
-        functions |= _learned(learned)
-        origins["--learned"] = opening.origin_of(learned)
-    if orography is not None:
-        functions["orography"] = _one_map(orography)
-    if climatology is not None:
-        origins["--climatology"] = opening.origin_of(climatology)
-        functions["climatology"] = open_fields(climatology, variables)
+    further, further_origins = _open_further_inputs(learned, orography, climatology, variables)
     evaluate(
         truth_source,
         sources,
@@ -199,8 +191,8 @@ def main(
         regions=regions,
         scale=scale,
         lags=lags or LAGS,
-        origins=origins,
-        **functions,
+        origins=origins | further_origins,
+        **further,
         **options,
     )
 
@@ -215,7 +207,24 @@ def _merge(folders, candidates, output, options):
     merge_results(folders, output, report=options["report"], overwrite=options["overwrite"])
 
 
-def _learned(path):
+def _open_further_inputs(learned, orography, climatology, variables):
+    """Opens metric, orography and climatology; returns arguments of ``evaluate`` and origins."""
+    from phire.downscaling.candidates import origin_of
+    from phire.fields import open_fields
+
+    arguments, origins = {}, {}
+    if learned is not None:
+        arguments |= _metric_functions(learned)
+        origins["--learned"] = origin_of(learned)
+    if orography is not None:
+        arguments["orography"] = _one_map(orography)
+    if climatology is not None:
+        origins["--climatology"] = origin_of(climatology)
+        arguments["climatology"] = open_fields(climatology, variables)
+    return arguments, origins
+
+
+def _metric_functions(path):
     """Returns the functions of a metric that an evaluation needs."""
     from phire.rplearn import LearnedMetric
 

@@ -83,9 +83,15 @@ class DenoisedFields:
         self.target = DiffusionTarget(schema, objective["target"], tuple(objective["sigma_data"]))
         self.kind = objective["name"]
         self.process = process_of(objective) if self.kind == "ddpm" else None
-        patch = tuple(side - 2 * schema.margin for side in schema.low_patch)
+        self._patch = tuple(side - 2 * schema.margin for side in schema.low_patch)
+        self._set_sides(tile)
+        self._set_overlap(overlap)
+        self._graphs = NetworkGraphs(self.network)
+
+    def _set_sides(self, tile: int | None) -> None:
+        """Sets the sides of the tiles in coarse points, and whether smaller tiles are possible."""
+        network, schema, patch = self.network, self.schema, self._patch
         fine = fine_layer_of(network)
-        halo = fine.halo
         size = network.input["noisy"].shape[-3:-1]
         self.one_size = None not in size
         if self.one_size:
@@ -94,13 +100,12 @@ class DenoisedFields:
             self.sides = tile, tile
         elif fine.patch_sized:
             self.sides = patch
-        elif halo is None:
+        elif fine.halo is None:
             self.sides = tuple(PATCHES_PER_TILE * points for points in patch)
         else:
             self.sides = (max(*patch, LARGEST_TILE // schema.scale),) * 2
         # Tiles of other networks may be smaller, so that no more points are computed than needed.
         self.fixed_size = self.one_size or fine.patch_sized
-        smallest = min(self.sides)
         if tile is not None and self.sides != (tile, tile):
             raise InputError(
                 f"--tile {tile} does not fit the network, which takes tiles of {self.sides[0]} × "
@@ -116,8 +121,12 @@ class DenoisedFields:
                 f"network's coarsest level is {coarsest}: give {-(-coarsest // schema.scale)} or "
                 "more."
             )
+
+    def _set_overlap(self, overlap: int | None) -> None:
+        """Sets the overlap of neighbouring tiles, and the rim of a tile that gets no weight."""
+        halo, smallest = fine_layer_of(self.network).halo, min(self.sides)
         if overlap is None and halo is None:
-            overlap = min(min(patch) // 2, smallest // 4)
+            overlap = min(min(self._patch) // 2, smallest // 4)
         elif overlap is None:
             overlap = min(2 * halo + 2, smallest // 2)
         self.overlap = overlap
@@ -127,7 +136,6 @@ class DenoisedFields:
                 f"--tile {smallest} must be larger than the overlap of {self.overlap} coarse "
                 "points between tiles."
             )
-        self._graphs = NetworkGraphs(self.network)
 
     def fits(self, rows: int, columns: int, closed: bool) -> bool:
         """Returns True if a field is large enough for the tiles of a network of fixed size.

@@ -12,6 +12,7 @@ import xarray as xr
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.registry import statistic
+from phire.evaluation.results import TRUTH
 from phire.evaluation.setting import Setting
 
 if TYPE_CHECKING:
@@ -78,7 +79,6 @@ class Samples(Statistic):
         from phire.evaluation.figures.label_text import heading
         from phire.evaluation.figures.panel_plots import coarse_input, panel_figure, time_text
         from phire.evaluation.figures.results_reading import values_of
-        from phire.evaluation.results import TRUTH
 
         data = folder.metric("samples")
         if TRUTH not in data or "field" not in data[TRUTH]:
@@ -87,10 +87,6 @@ class Samples(Statistic):
         regions = folder.boxes
         if not regions and has_coordinates(truth) and is_global(truth):
             regions = ZOOMS
-        means = (
-            ", its block means (the input of runs and interpolations; candidates from files may "
-            "have had another input)"
-        )
         for channel in values_of(data, "channel"):
             for time in range(min(truth.sizes.get("time", 1), MOST_TIMES)):
                 when = time_text(truth, time)
@@ -98,11 +94,7 @@ class Samples(Statistic):
                 draw = functools.partial(
                     panel_figure, data, channel=channel, time=time, coarse=coarse
                 )
-                caption = (
-                    f"Above: truth{means if coarse is not None else ''} and candidates (of "
-                    "ensembles the first member), with the colour range of the truth. Below: "
-                    "candidate minus truth, with one colour range for all."
-                )
+                caption = _caption(coarse is not None)
                 title = f"{heading(channel)}{when}"
                 number = f"{time + 1}" if time else ""
                 yield Plan(
@@ -122,3 +114,20 @@ class Samples(Statistic):
                         channel,
                         region,
                     )
+
+
+def _caption(with_means: bool) -> str:
+    """Returns the caption of image panels.
+
+    Args:
+        with_means: True if the block means of the truth are drawn.
+    """
+    means = (
+        ", its block means (the input of runs and interpolations; candidates from files may "
+        "have had another input)"
+    )
+    return (
+        f"Above: truth{means if with_means else ''} and candidates (of ensembles the first "
+        "member), with the colour range of the truth. Below: candidate minus truth, with one "
+        "colour range for all."
+    )

@@ -96,6 +96,31 @@ class CollectedSource:
                     f"no file has the variable {channel!r}; there are {', '.join(found)}."
                 )
         self.channels = tuple(channels or found)
+        known = self._units_by_channel()
+        self.units = tuple(known[channel] for channel in self.channels)
+        self.standard_names = self._of_channels("standard_names")
+        self.wind_directions = self._of_channels("wind_directions")
+        self.grid = self.parts[0].grid
+        self._places: list[np.ndarray] = []
+        axes = [self._lay_out(channel) for channel in self.channels]
+        self.time = axes[0]
+        for channel, axis in zip(self.channels, axes):
+            if axis != self.time:
+                raise InputError(
+                    f"{self.channels[0]} and {channel} have different times "
+                    f"({_first_difference(self.time, axis)}): give files with the same times, or "
+                    "choose one variable."
+                )
+        self.time_chunk = max(part.time_chunk for part in self.parts)
+        self.opened: collections.OrderedDict[int, Source] = collections.OrderedDict()
+        """Open sources by index of their part, least recently read first."""
+
+    def _units_by_channel(self) -> dict[str, str]:
+        """Returns the units of all channels of the files.
+
+        Raises:
+            InputError: Grids or units differ between files.
+        """
         first = self.parts[0]
         known: dict[str, tuple[str, FileMetadata]] = {}
         for part in self.parts:
@@ -112,33 +137,16 @@ class CollectedSource:
                         f"{part.name} has {difference} as {where.name}: convert them to the same "
                         "units first."
                     )
-        self.units = tuple(known[channel][0] for channel in self.channels)
-        standard = {
-            channel: name
+        return {channel: unit for channel, (unit, _) in known.items()}
+
+    def _of_channels(self, attribute: str) -> tuple[str, ...]:
+        """Returns an attribute of the channels that the files state; the last file counts."""
+        found = {
+            channel: value
             for part in self.parts
-            for channel, name in zip(part.channels, part.standard_names)
+            for channel, value in zip(part.channels, getattr(part, attribute))
         }
-        self.standard_names = tuple(standard.get(channel, "") for channel in self.channels)
-        directions = {
-            channel: direction
-            for part in self.parts
-            for channel, direction in zip(part.channels, part.wind_directions)
-        }
-        self.wind_directions = tuple(directions.get(channel, "") for channel in self.channels)
-        self.grid = first.grid
-        self._places: list[np.ndarray] = []
-        axes = [self._lay_out(channel) for channel in self.channels]
-        self.time = axes[0]
-        for channel, axis in zip(self.channels, axes):
-            if axis != self.time:
-                raise InputError(
-                    f"{self.channels[0]} and {channel} have different times "
-                    f"({_first_difference(self.time, axis)}): give files with the same times, or "
-                    "choose one variable."
-                )
-        self.time_chunk = max(part.time_chunk for part in self.parts)
-        self.opened: collections.OrderedDict[int, Source] = collections.OrderedDict()
-        """Open sources by index of their part, least recently read first."""
+        return tuple(found.get(channel, "") for channel in self.channels)
 
     def _lay_out(self, channel: str) -> TimeAxis:
         """Returns the times of a channel, sorted, and stores the file and index of each field."""

@@ -303,30 +303,10 @@ def _representations(
 
     The PCA is fitted on the training times.
     """
-    untrained = random_metric(metric, seed=seed)
-    grid = source.grid
-    inside = (grid.latitudes >= band[0]) & (grid.latitudes <= band[1])
-    columns = [columns_of(grid, sector) for sector in sectors]
-    mean, std = (
-        np.array(values if values is not None else default)
-        for values, default in ((metric.normalization.mean, 0.0), (metric.normalization.std, 1.0))
-    )
-    learned, random, rows, raw = [], [], [], []
-    with progress.progress_bar("features", len(samples.times), "fields") as advance:
-        for part in chunks(source, samples.times):
-            fields = source.read(part)[..., places]
-            for collected, one in ((learned, metric), (random, untrained)):
-                features = one.features(fields, layer=layer)
-                collected.append(row_means(features, grid, sectors, inside))
-            standard = ((fields - mean) / std).astype(np.float32)
-            rows.append(row_means(standard, grid, sectors, inside))
-            raw.append(
-                [
-                    standard[:, inside][:, :, columns_of_sector].reshape(len(part), -1)
-                    for columns_of_sector in columns
-                ]
-            )
-            advance(len(part))
+    learned, random, rows, raw = _predictor_parts(
+        metric, random_metric(metric, seed=seed), source, places, samples.times, layer, sectors,
+        band,
+    )  # fmt: skip
 
     def series(parts: Sequence[Any]) -> np.ndarray:
         # (sector · time, features); each sector is a series of its own for the filter.
@@ -352,3 +332,45 @@ def _representations(
         "rows": series(rows),
         "mean": np.zeros((len(fields), 1)),
     }
+
+
+def _predictor_parts(
+    metric: LearnedMetric,
+    untrained: LearnedMetric,
+    source: Any,
+    places: list[int],
+    times: np.ndarray,
+    layer: str,
+    sectors: Sequence[tuple[float, float] | None],
+    band: tuple[float, float],
+) -> tuple[list, list, list, list]:
+    """Reads the fields and computes their predictors, by chunk of times and sector.
+
+    Returns:
+        Row means of the features of both metrics, row means of the normalised fields, and the
+        normalised fields themselves.
+    """
+    grid = source.grid
+    inside = (grid.latitudes >= band[0]) & (grid.latitudes <= band[1])
+    columns = [columns_of(grid, sector) for sector in sectors]
+    mean, std = (
+        np.array(values if values is not None else default)
+        for values, default in ((metric.normalization.mean, 0.0), (metric.normalization.std, 1.0))
+    )
+    learned, random, rows, raw = [], [], [], []
+    with progress.progress_bar("features", len(times), "fields") as advance:
+        for part in chunks(source, times):
+            fields = source.read(part)[..., places]
+            for collected, one in ((learned, metric), (random, untrained)):
+                features = one.features(fields, layer=layer)
+                collected.append(row_means(features, grid, sectors, inside))
+            standard = ((fields - mean) / std).astype(np.float32)
+            rows.append(row_means(standard, grid, sectors, inside))
+            raw.append(
+                [
+                    standard[:, inside][:, :, columns_of_sector].reshape(len(part), -1)
+                    for columns_of_sector in columns
+                ]
+            )
+            advance(len(part))
+    return learned, random, rows, raw

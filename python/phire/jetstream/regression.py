@@ -140,14 +140,8 @@ def probe(
         )
     predictions, scores = [], []
     for candidates in representations.values():
-        models = []
-        for features in [candidates] if isinstance(candidates, np.ndarray) else candidates:
-            # float64, because the smallest penalties leave matrices that are singular in float32.
-            features = standardised(np.asarray(features, np.float64), fit)
-            ridge = RidgeCV(ALPHAS, cv=folds, scoring="neg_mean_squared_error")
-            ridge.fit(features[fit], target[fit])
-            models.append((ridge.best_score_, ridge, features))
-        _, model, features = max(models, key=lambda one: one[0])
+        candidates = [candidates] if isinstance(candidates, np.ndarray) else candidates
+        model, features = _best_ridge(candidates, target, fit, folds)
         prediction = model.predict(features)
         predictions.append(prediction)
         low, high = r2_range(target[judge], prediction[judge], days[judge], max(gap, 1.0))
@@ -170,3 +164,28 @@ def probe(
         },
         coords={"representation": list(representations)},
     )
+
+
+def _best_ridge(
+    candidates: Sequence[np.ndarray], target: np.ndarray, fit: np.ndarray, folds: Sequence[tuple]
+) -> tuple[RidgeCV, np.ndarray]:
+    """Returns the ridge regression with the best score of the cross-validation.
+
+    Args:
+        candidates: Predictors (samples, features) to choose from.
+        target: (samples,) target.
+        fit: (samples,) True for samples to fit on.
+        folds: Indices of training and validation samples among these, by fold.
+
+    Returns:
+        The regression, and the standardised predictors that it is fitted on.
+    """
+    models = []
+    for features in candidates:
+        # float64, because the smallest penalties leave matrices that are singular in float32.
+        features = standardised(np.asarray(features, np.float64), fit)
+        ridge = RidgeCV(ALPHAS, cv=folds, scoring="neg_mean_squared_error")
+        ridge.fit(features[fit], target[fit])
+        models.append((ridge.best_score_, ridge, features))
+    _, model, features = max(models, key=lambda one: one[0])
+    return model, features

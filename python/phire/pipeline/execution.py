@@ -146,15 +146,7 @@ def _run_stages(
                     failed[name] = f"not run without {lacking[0]}"
                     graph.done(name)
                     continue
-                stage = planned[name].stage
-                log = directory.absolute() / LOGS / f"{name}.log" if logged else None
-                overwrites = planned[name].state == stage_records.CHANGED
-                progress.say(f"\n$ {shlex.join(stage.command_line)}")
-                future = executor.submit(
-                    run_stage, directory.absolute(), stage, os.getcwd(), overwrites, log, stop,
-                    quiet=log is None and progress.is_quiet(),
-                )  # fmt: skip
-                running[future] = name
+                running[_submit(executor, directory.absolute(), planned[name], logged, stop)] = name
             ended, _ = concurrent.futures.wait(
                 running, timeout=1, return_when=concurrent.futures.FIRST_COMPLETED
             )
@@ -177,6 +169,23 @@ def _run_stages(
     finally:
         stop.unlink(missing_ok=True)
     return failed
+
+
+def _submit(
+    executor: concurrent.futures.Executor,
+    directory: Path,
+    planned: stage_records.Planned,
+    logged: bool,
+    stop: Path,
+) -> concurrent.futures.Future:
+    """Prints the command line of a stage and submits it; see :func:`run_stage`."""
+    stage = planned.stage
+    log = directory / LOGS / f"{stage.name}.log" if logged else None
+    progress.say(f"\n$ {shlex.join(stage.command_line)}")
+    return executor.submit(
+        run_stage, directory, stage, os.getcwd(), planned.state == stage_records.CHANGED, log, stop,
+        quiet=log is None and progress.is_quiet(),
+    )  # fmt: skip
 
 
 def _outcome(future: concurrent.futures.Future) -> str:

@@ -98,13 +98,13 @@ def curve_figure(
     )
     names = dict.fromkeys(name for name in datasets if name != TRUTH)
     for axes, panel in zip(grid, panels):
-        _draw(axes, panel, datasets, channel, styles)
+        _draw_panel(axes, panel, datasets, channel, styles)
     drawn = [*([TRUTH] if TRUTH in datasets or any(p.truth for p in panels) else []), *names]
     legend_below(figure, drawn, styles, markers=True)
     return figure
 
 
-def _draw(
+def _draw_panel(
     axes: Axes,
     panel: Panel,
     datasets: Mapping[str, Any],
@@ -142,7 +142,20 @@ def _draw(
         if panel.truth is not None and panel.truth in selected and not i:
             truth = np.asarray(selected[panel.truth].values, float)[order]
             axes.plot(x, truth, **TRUTH_STYLE.line())
-    limits = _limits(np.concatenate(reach))
+    _set_axes(axes, panel, _limits(np.concatenate(reach)))
+    axes.set_title(panel.title, fontsize=9)
+    axes.set_xlabel(panel.x_label if "(" in panel.x_label else labelled(panel.x_label, x_units))
+    axes.set_ylabel(labelled(panel.y_label, units))
+
+
+def _set_axes(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
+    """Sets scales, limits and reference lines of a panel.
+
+    Args:
+        axes: Axes with all curves.
+        panel: The panel.
+        limits: Limits of a logarithmic horizontal axis.
+    """
     if panel.logarithmic in ("y", "both"):
         axes.set_yscale("log")
         _hide_round_off(axes)
@@ -163,9 +176,6 @@ def _draw(
         axes.axhline(float(panel.reference), color="black", linewidth=1, zorder=1)
     if panel.from_zero:
         axes.set_ylim(bottom=0)
-    axes.set_title(panel.title, fontsize=9)
-    axes.set_xlabel(panel.x_label if "(" in panel.x_label else labelled(panel.x_label, x_units))
-    axes.set_ylabel(labelled(panel.y_label, units))
 
 
 def _hide_round_off(axes: Axes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -162,23 +163,7 @@ def projection_figure(
     figure = new_figure(1 + 3.2 * len(shown), 0.9 + len(kinds) * (0.5 + 0.2 * len(datasets)))
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, (variable, title) in zip(panels, shown):
-        for i, (name, dataset) in enumerate(datasets.items()):
-            shift = (i - (len(datasets) - 1) / 2) * 0.6 / len(datasets)
-            values = dataset[variable].transpose("projection").values
-            edges = member_edges(dataset, variable, lambda array: array.transpose("projection"))
-            if edges is not None:
-                axes.hlines(
-                    np.arange(len(kinds)) + shift, *edges, color=styles[name].colour, linewidth=5,
-                    alpha=2 * styles[name].opacity, label=OF_MEMBERS,
-                )  # fmt: skip
-            axes.plot(
-                values,
-                np.arange(len(kinds)) + shift,
-                linestyle="",
-                marker=styles[name].marker,
-                color=styles[name].colour,
-                ms=7,
-            )
+        _draw_distances(axes, datasets, variable, styles)
         axes.set_title(title)
         greatest = max(
             float(dataset[name].max())
@@ -193,6 +178,25 @@ def projection_figure(
     figure.suptitle("Distances of projected fields", x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(datasets), styles, markers=True)
     return figure
+
+
+def _draw_distances(
+    axes: Axes, datasets: Datasets, variable: str, styles: Mapping[str, Style]
+) -> None:
+    """Draws one distance of all candidates, in a row for each kind of projection."""
+    for i, (name, dataset) in enumerate(datasets.items()):
+        shift = (i - (len(datasets) - 1) / 2) * 0.6 / len(datasets)
+        values = dataset[variable].transpose("projection").values
+        rows = np.arange(len(values)) + shift
+        edges = member_edges(dataset, variable, lambda array: array.transpose("projection"))
+        if edges is not None:
+            axes.hlines(
+                rows, *edges, color=styles[name].colour, linewidth=5,
+                alpha=2 * styles[name].opacity, label=OF_MEMBERS,
+            )  # fmt: skip
+        axes.plot(
+            values, rows, linestyle="", marker=styles[name].marker, color=styles[name].colour, ms=7
+        )
 
 
 def _having_variable(datasets: Datasets, variable: str) -> dict:

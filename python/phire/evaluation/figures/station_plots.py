@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from phire.errors import InputError
@@ -89,25 +90,20 @@ def station_figure(
     figure = new_figure(11, 4 if heights is None else 6.5)
     grid = figure.add_gridspec(1 if heights is None else 2, 2)
     units = units_of(opened(stations)[next(iter(datasets))], "station_rmse", channel)
-    places = np.arange(len(order))
     for column, (variable, label) in enumerate(
         (("station_rmse", "RMSE"), ("station_bias", "Bias"))
     ):
         axes = figure.add_subplot(grid[0, column])
-        for name, dataset in datasets.items():
-            axes.plot(places, dataset[variable].values[order], linestyle="none", ms=5,
-                      marker=styles[name].marker or "o", color=styles[name].colour)  # fmt: skip
-            edges = member_edges(dataset, variable, lambda array: array[order])
-            if edges is not None:
-                axes.vlines(places, *edges, color=styles[name].colour, linewidth=5,
-                            alpha=styles[name].opacity, label=OF_MEMBERS)  # fmt: skip
+        _draw_by_station(axes, datasets, variable, order, styles)
         axes.set_ylabel(labelled(label, units))
         if column:
             axes.axhline(0, color="black", linewidth=0.8)
         else:
             axes.set_ylim(bottom=0)
         if len(order) <= NAMED:
-            axes.set_xticks(places, some["station"].values[order], rotation=60, ha="right")
+            axes.set_xticks(
+                range(len(order)), some["station"].values[order], rotation=60, ha="right"
+            )
         else:
             axes.set_xlabel("Station, by RMSE of the gridded truth")
     if heights is not None:
@@ -121,3 +117,29 @@ def station_figure(
     figure.suptitle(f"Errors of {readable(channel)} at stations", x=0.01, ha="left", fontsize=12)
     legend_below(figure, list(datasets), styles, markers=True)
     return figure
+
+
+def _draw_by_station(
+    axes: Axes,
+    datasets: Datasets,
+    variable: str,
+    order: np.ndarray,
+    styles: Mapping[str, Style],
+) -> None:
+    """Draws a score of all candidates by station.
+
+    Args:
+        axes: Axes to draw in.
+        datasets: Data sets by candidate.
+        variable: Variable over ``station``.
+        order: Indices of the stations from left to right.
+        styles: Styles by candidate.
+    """
+    places = np.arange(len(order))
+    for name, dataset in datasets.items():
+        axes.plot(places, dataset[variable].values[order], linestyle="none", ms=5,
+                  marker=styles[name].marker or "o", color=styles[name].colour)  # fmt: skip
+        edges = member_edges(dataset, variable, lambda array: array[order])
+        if edges is not None:
+            axes.vlines(places, *edges, color=styles[name].colour, linewidth=5,
+                        alpha=styles[name].opacity, label=OF_MEMBERS)  # fmt: skip
