@@ -12,10 +12,10 @@ import numpy as np
 
 from phire.downscaling.array_normalization import ArrayNormalization
 from phire.downscaling.denoising import DenoisedFields
-from phire.downscaling.halo_tiles import apply_in_tiles, with_margin
+from phire.downscaling.halo_tiles import apply_in_tiles
 from phire.downscaling.latent_space import NETWORK as AUTOENCODER
 from phire.downscaling.latent_space import LatentSpace
-from phire.downscaling.missing_input import Filler, mark_missing
+from phire.downscaling.missing_input import mark_missing
 from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.predicted_distributions.registry import distribution as distributions
 from phire.downscaling.random_inputs import (
@@ -27,9 +27,9 @@ from phire.downscaling.random_inputs import (
 from phire.downscaling.residual_base import NETWORK
 from phire.downscaling.sampler_choice import choose_sampler
 from phire.downscaling.supported_options import SupportedOptions, check_bounds
+from phire.downscaling.whole_field_inputs import WholeFieldInputs
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError, WorkError
-from phire.fields.area_mean import AreaMean
 from phire.fields.coarsening import with_block_means
 from phire.fields.grid import Grid
 from phire.part_registry import Specification
@@ -57,6 +57,7 @@ class TrainedGenerator:
         schema: Schema of the training samples.
         inputs: Files from which the records were made, by the names of phire-data's options.
         arrays: Normalization of the samples' arrays.
+        field_inputs: Preparation of whole fields as inputs of the network.
         supported: Checks of options that depend on the run.
         channels, units, normalization: Names, units and normalization of the targets.
         periodic: True if the network pads periodically in longitude.
@@ -109,6 +110,9 @@ class TrainedGenerator:
         if objective.get("name") == "likelihood" and network == "generator":
             self.distribution = distributions.build(objective["distribution"], self.normalization)
         self._parameters = 1 if self.distribution is None else self.distribution.parameters
+        self.field_inputs = WholeFieldInputs(
+            self.schema, self.arrays, frozenset(self.network.input)
+        )
         self._set_up_denoiser(opened, sampler)
         self._random = self.sampler is not None or is_stochastic(self.network)
         self.stochastic = self._random or self.distribution is not None
@@ -201,10 +205,10 @@ class TrainedGenerator:
         check_bounds(minimum, trace)
         self.supported.check_consistency(consistency)
         self.supported.check_noise_memory(noise_memory)
-        filled, missing = self._filled(fields, fill)
+        filled, missing = self.field_inputs.filled(fields, fill)
         low = self.arrays.normalise("low", filled, fields, fields.outer or fields.coarse)
-        low = self._with_margin(low, fields)
-        fine, constant = self._further_arrays(fields)
+        low = self.field_inputs.with_margin(low, fields)
+        fine, constant = self.field_inputs.further_arrays(fields)
         ensemble, outputs, sampled = [], None, None
         if self.sampler is not None:
             sampled = self._sampled(
@@ -296,58 +300,6 @@ class TrainedGenerator:
                 "train a network that takes any size, such as unet without attention_sides."
             )
 
-    def _filled(self, fields: WholeFields, fill: str) -> tuple[np.ndarray, np.ndarray]:
-        """Fills missing coarse values; returns the fields and the mask of filled points (n, h, w).
-
-        With a time window, the mask is that of the predicted step.
-        """
-        filler = Filler(fill, self.low.normalization.mean)
-        flat = fields.low.reshape(-1, *fields.low.shape[-3:])
-        filled, missing = filler(flat, fields.coarse)
-        filled = filled.reshape(fields.low.shape)
-        missing = missing.reshape(*fields.low.shape[:-1], 1)
-        return filled, fields.inner(fields.asked(missing))[..., 0]
-
-    def _present(self, fields: WholeFields) -> np.ndarray:
-        """Returns the mask of coarse values that are not missing (1 or 0), with its margin."""
-        return self._with_margin(np.isfinite(fields.low).astype(np.float32), fields)
-
-    def _with_margin(self, low: np.ndarray, fields: WholeFields) -> np.ndarray:
-        """Adds the schema's margin: values from around the input if read, else edge values."""
-        margin = self.schema.margin
-        if not margin:
-            return fields.inner(low)
-        if not any(map(any, fields.around)):
-            return with_margin(low, fields.coarse, margin)
-        lacking = [(margin - before, margin - after) for before, after in fields.around]
-        return np.pad(low, [(0, 0)] * (low.ndim - 3) + [*lacking, (0, 0)], mode="edge")
-
-    def _further_arrays(
-        self, fields: WholeFields
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Returns the further inputs by name: normalised maps, and covariates and window steps."""
-        fine, constant = {}, {}
-        names = {*self.network.input}
-        for name in names & {"static", "auxiliary"}:
-            array = getattr(fields, name)
-            values = self.arrays.normalise(name, array, fields, fields.fine)
-            values = np.nan_to_num(values, copy=False)  # records also hold 0 for missing values
-            if name == "static":
-                values = np.broadcast_to(values, (len(fields.low), *values.shape))
-            fine[name] = values
-        if "time" in names:
-            constant["time"] = fields.time
-        if "context" in names:
-            constant["context"] = self._context(fields)
-        if fields.step is not None:
-            constant["step"] = fields.step
-        return fine, constant
-
-    def _context(self, fields: WholeFields) -> np.ndarray:
-        """Returns the area means of the whole normalised coarse fields, (n, [T,] h', w', Cl)."""
-        low = self.arrays.normalise("low", fields.low, fields, fields.outer or fields.coarse)
-        return AreaMean.of(fields.coarse, self.schema.context)(fields.inner(low))
-
     def predict_member(
         self,
         fields: WholeFields,
@@ -380,11 +332,12 @@ class TrainedGenerator:
         if "seed" in inputs:
             seeds = [draw_dropout_seed(seed, t, member) for t in fields.times]
             constant["seed"] = np.stack(seeds)
+        coarse = {"low_valid": self.field_inputs.present(fields)} if "low_valid" in inputs else None
         return apply_in_tiles(
             self.run_batch, low, fields.coarse,
             scale=self.scale, halo=self.halo, tile=tile, fine=fine, constant=constant,
-            coarse={"low_valid": self._present(fields)} if "low_valid" in inputs else None,
-            margin=self.schema.margin, channels=len(self.channels) * self._parameters,
+            coarse=coarse, margin=self.schema.margin,
+            channels=len(self.channels) * self._parameters,
             position=fields.position if "position" in inputs else None,
         )  # fmt: skip
 
@@ -408,7 +361,7 @@ class TrainedGenerator:
         """
         base = None
         if self._mean is not None:
-            arrays = self._mean._further_arrays(fields)
+            arrays = self._mean.field_inputs.further_arrays(fields)
             base = self._mean.predict_member(fields, low, *arrays, tile or TILE, seed, 0, None)
         position = np.tile(np.int32(fields.position), (len(low), 1))
         inputs = {"low": low, **fine, **constant, "position": position}
