@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from phire.downscaling import PredictedSource, train_generator
 from phire.downscaling.contents.weighted_sum import parse_content
-from phire.downscaling.spectrum_score import log_spectral_error
+from phire.downscaling.spectrum_score import batch_spectral_error
 from phire.errors import InputError
 from phire.fields import ArraySource, CoarsenedSource, open_store
 from phire.fields.coarsening import block_mean
@@ -187,9 +187,9 @@ def test_a_pretrained_generator_of_another_size_is_refused(records, options, run
 def test_the_log_spectral_error_of_a_known_ratio():
     random = np.random.default_rng(0)
     truth = random.normal(size=(64, 16, 16, 2)).astype("f4")
-    assert float(log_spectral_error(truth, truth, 4)) == 0
+    assert float(batch_spectral_error(truth, truth, 4)) == 0
     # Half the amplitude is a quarter of the variance at every wavenumber.
-    assert float(log_spectral_error(truth, truth / 2, 4)) == pytest.approx(np.log(4), rel=1e-4)
+    assert float(batch_spectral_error(truth, truth / 2, 4)) == pytest.approx(np.log(4), rel=1e-4)
     # What lies below the coarse grid's cutoff does not count.
     mean = tf.reduce_mean(truth, [1, 2], keepdims=True)
-    assert float(log_spectral_error(truth, truth + 5 * mean, 4)) == pytest.approx(0, abs=1e-4)
+    assert float(batch_spectral_error(truth, truth + 5 * mean, 4)) == pytest.approx(0, abs=1e-4)

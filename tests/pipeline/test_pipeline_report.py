@@ -11,7 +11,7 @@ from evaluation.made_fields import white_ensemble
 from phire.evaluation import evaluate
 from phire.fields import ArraySource, Grid
 from phire.pipeline import stage_records
-from phire.pipeline.pipeline_report import write_report
+from phire.pipeline.pipeline_report import write_pipeline_report
 
 GRID = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
 
@@ -39,7 +39,7 @@ def test_evaluations_of_one_truth_are_compared_once(stages, tmp_path):
     path = tmp_path / "two" / "provenance.json"
     made = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps({**made, "notes": ["left out: all but scores"]}), "utf-8")
-    page = write_report(tmp_path, stages).read_text(encoding="utf-8")
+    page = write_pipeline_report(tmp_path, stages).read_text(encoding="utf-8")
     assert page.count('<table class="scores">') == 2  # of each truth
     merged = pd.read_csv(tmp_path / "comparison" / "summary.csv")
     assert [*merged["candidate"]] == ["a", "b one", "b two"]
@@ -48,10 +48,10 @@ def test_evaluations_of_one_truth_are_compared_once(stages, tmp_path):
     assert page.count('class="best"') > 0
     assert "<li>In two: left out: all but scores.</li>" in page
     before = (tmp_path / "comparison" / "report.html").stat().st_mtime_ns
-    write_report(tmp_path, stages)
+    write_pipeline_report(tmp_path, stages)
     assert (tmp_path / "comparison" / "report.html").stat().st_mtime_ns == before
 
 
 def test_without_results_the_page_says_so(stages, tmp_path):
-    page = write_report(tmp_path, {"failed": stages["failed"]}).read_text(encoding="utf-8")
+    page = write_pipeline_report(tmp_path, {"failed": stages["failed"]}).read_text(encoding="utf-8")
     assert "No stage of phire-eval has results yet" in page

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def log_spectral_error(truth: tf.Tensor, generated: tf.Tensor, scale: int) -> tf.Tensor:
+def batch_spectral_error(truth: tf.Tensor, generated: tf.Tensor, scale: int) -> tf.Tensor:
     """Computes the mean of |ln(E/E_truth)| over wavenumbers that the coarse grid does not resolve.
 
     E is the variance spectrum by the two-dimensional discrete cosine transform, averaged over the

@@ -16,7 +16,7 @@ from phire.evaluation.setting import Setting
 from phire.fields.source import Source
 
 
-def identity_of(
+def folder_identity(
     setting: Setting, origins: Mapping[str, Any], climatology: Source | None
 ) -> dict[str, Any]:
     """Returns the options that all results of a folder depend on."""
@@ -31,7 +31,7 @@ def identity_of(
         "pairs": setting.pairs,
         "climatology": None
         if climatology is None
-        else origins.get("--climatology") or origin_of(climatology),
+        else origins.get("--climatology") or source_identity(climatology),
         "learned": origins.get("--learned") or sorted(setting.learned),
     }
     if setting.named_wind is not None:
@@ -45,7 +45,7 @@ def identity_of(
     return base
 
 
-def origin_of(source: Any) -> dict[str, Any]:
+def source_identity(source: Any) -> dict[str, Any]:
     """Returns the identity of a source: a hash of its first and last field, and its path."""
     inner = source
     while not hasattr(inner, "path") and hasattr(inner, "source"):

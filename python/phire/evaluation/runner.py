@@ -22,7 +22,7 @@ from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.results import TRUTH
 from phire.evaluation.results_computation import compute_results
 from phire.evaluation.results_folder import Folder
-from phire.evaluation.results_identity import identity_of, origin_of, region_identity
+from phire.evaluation.results_identity import folder_identity, region_identity, source_identity
 from phire.evaluation.setting import LAGS
 from phire.evaluation.statistics_choice import choose_statistics, result_files
 from phire.evaluation.summary import summarise
@@ -125,7 +125,7 @@ def evaluate(
     """
     output = Path(output)
     _check_arguments(truth, candidates, scale)
-    regions, origins = dict(regions or {}), {TRUTH: origin_of(truth), **(origins or {})}
+    regions, origins = dict(regions or {}), {TRUTH: source_identity(truth), **(origins or {})}
     truth_times = truth.time.select_range(times)
     aligned, placed = align(truth, candidates, truth_times)
     setting = aligned_setting(
@@ -141,7 +141,7 @@ def evaluate(
         *notes.of_statistics([statistics()[name] for name in names], settings, skipped),
     ]
     check_cluster(workers, scheduler)
-    identity = identity_of(setting, origins, climatology)
+    identity = folder_identity(setting, origins, climatology)
     folder = _prepared_folder(output, identity, candidates, origins, regions, overwrite)
     wanted = result_files(names, settings, placed)
     pending = [file for file in wanted if not folder.has(file)]
@@ -184,7 +184,9 @@ def _prepared_folder(
     Raises:
         InputError: The existing folder has other options, or is no results folder.
     """
-    sources = {name: origins.get(name) or origin_of(source) for name, source in candidates.items()}
+    sources = {
+        name: origins.get(name) or source_identity(source) for name, source in candidates.items()
+    }
     places = {name: region_identity(region) for name, region in regions.items()}
     folder = Folder(output, identity, sources, places)
     folder.prepare(overwrite)

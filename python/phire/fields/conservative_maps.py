@@ -11,6 +11,7 @@ import scipy  # loads its submodules when they are used
 
 from phire.errors import InputError
 from phire.fields.curvilinear import CurvilinearGrid
+from phire.fields.fractional_indices import fractional_index
 from phire.fields.great_circle import unit_vectors
 from phire.fields.grid import Grid
 from phire.fields.linear_maps import AxisProduct, MatrixMap, SeparableMap, overlaps
@@ -193,17 +194,9 @@ def _positions(
     longitudes = first + (longitudes - first + 180) % 360 - 180
     bounds = np.sin(np.deg2rad(_row_bounds(target)))
     sign = -1 if target.descending else 1
-    rows = _beyond(sign * np.sin(np.deg2rad(latitudes)), sign * bounds)
+    rows = fractional_index(sign * np.sin(np.deg2rad(latitudes)), sign * bounds)
     flat = np.ptp(longitudes, axis=1) < WIDEST
-    return rows, _beyond(longitudes, edges), flat
-
-
-def _beyond(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Returns fractional indices of values among ascending edges, extrapolated at both ends."""
-    steps = edges[1] - edges[0], edges[-1] - edges[-2]
-    places = np.interp(values, edges, np.arange(len(edges)))
-    places += np.minimum(values - edges[0], 0) / steps[0]
-    return places + np.maximum(values - edges[-1], 0) / steps[1]
+    return rows, fractional_index(longitudes, edges), flat
 
 
 def _part_overlaps(

@@ -99,9 +99,9 @@ def run_pipeline(
                     directory, waiting, executor, logged, None if scheduler else jobs
                 )
         if report:
-            from phire.pipeline.pipeline_report import write_report  # loads matplotlib
+            from phire.pipeline.pipeline_report import write_pipeline_report  # loads matplotlib
 
-            progress.say(f"The comparison: {write_report(directory, stages)}")
+            progress.say(f"The comparison: {write_pipeline_report(directory, stages)}")
     if failed:
         raise WorkError(
             f"{len(failed)} of {len(planned)} stages failed or were not run: "

@@ -11,7 +11,7 @@ from typing import Any
 from phire import files
 from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.merged_results import comparable, is_merged, merge_results
-from phire.evaluation.report import write_report as write_results_report
+from phire.evaluation.report import write_report
 from phire.evaluation.report.page import REPORT, rendered, table_colours
 from phire.evaluation.report.score_tables import score_tables
 from phire.evaluation.results import SUMMARY
@@ -22,7 +22,7 @@ COMPARISON = "comparison"
 """Folder of the merged results within the pipeline's directory."""
 
 
-def write_report(directory: Path, stages: Mapping[str, Stage]) -> Path:
+def write_pipeline_report(directory: Path, stages: Mapping[str, Stage]) -> Path:
     """Writes ``report.html``: tables of the scores of all ``phire-eval`` stages, and of the stages.
 
     Evaluations with the same truth, times and scale are merged as by ``phire-eval --compare``,
@@ -62,7 +62,7 @@ def _compared(directory: Path, groups: list[list[Path]]) -> Iterable[tuple[Path,
         if not is_merged(group, merged):
             merge_results(group, merged, overwrite=True)
         elif not (merged / REPORT).is_file():
-            write_results_report(merged)
+            write_report(merged)
         yield merged, group
 
 

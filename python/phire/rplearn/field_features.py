@@ -15,7 +15,7 @@ from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import align, north_up
 from phire.fields.result_files import read_result, result_already_made, write_result
 from phire.fields.source import Source, TimeSelection
-from phire.rplearn.frechet_with_bias import frechet_distance
+from phire.rplearn.frechet_with_bias import frechet_with_bias
 from phire.rplearn.input_checks import check_units
 from phire.rplearn.metric import LearnedMetric
 from phire.rplearn.xarray_fields import feature_grid
@@ -124,7 +124,7 @@ def source_distance(
         found = found.mean(axis=(1, 2))
     result["learned_distance"] = ("time", found)
     if frechet:
-        distance = frechet_distance(*map(np.concatenate, vectors))
+        distance = frechet_with_bias(*map(np.concatenate, vectors))
         result["frechet"], result["frechet_bias"] = distance.value, distance.bias
     result.attrs["layer"] = layer
     return result

@@ -32,7 +32,7 @@ class FrechetDistance:
         return self.value - self.bias
 
 
-def frechet_distance(first: np.ndarray, second: np.ndarray) -> FrechetDistance:
+def frechet_with_bias(first: np.ndarray, second: np.ndarray) -> FrechetDistance:
     """Computes the Fréchet distance between Gaussians fitted to two sets of feature vectors.
 
     Means and covariances are estimates, so the plain value is biased upward. For two samples of n

@@ -21,7 +21,7 @@ from phire.downscaling.energy_score import (
 )
 from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised
-from phire.downscaling.spectrum_score import log_spectral_error
+from phire.downscaling.spectrum_score import batch_spectral_error
 from phire.errors import InputError, OptionError
 from phire.training import minimise, scaled
 from phire.training.objective import Batch
@@ -163,7 +163,7 @@ class EnergyTraining(Supervised):
         scale: int,
         margin: int,
     ) -> None:
-        spectrum = functools.partial(log_spectral_error, scale=scale)
+        spectrum = functools.partial(batch_spectral_error, scale=scale)
         super().__init__(
             generator, mse, validation_scores={"log_spectral_error": spectrum}, margin=margin
         )

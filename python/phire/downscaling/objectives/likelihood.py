@@ -14,7 +14,7 @@ from phire.downscaling.generator_task import Task
 from phire.downscaling.objectives.supervised import Supervised
 from phire.downscaling.predicted_distributions.registry import Distribution
 from phire.downscaling.predicted_distributions.registry import distribution as distributions
-from phire.downscaling.spectrum_score import log_spectral_error
+from phire.downscaling.spectrum_score import batch_spectral_error
 from phire.errors import InputError
 from phire.part_registry import Specification
 from phire.training import minimise, scaled
@@ -81,7 +81,7 @@ class LikelihoodTraining(Supervised):
         margin: int = 0,
         area: AreaWeights | None = None,
     ) -> None:
-        spectrum = functools.partial(log_spectral_error, scale=scale)
+        spectrum = functools.partial(batch_spectral_error, scale=scale)
         super().__init__(
             generator, self._negative_log_likelihood,
             validation_scores={"log_spectral_error": spectrum}, margin=margin, area=area,

@@ -19,7 +19,7 @@ from phire.downscaling.contents.weighted_sum import build_content, metrics_of, p
 from phire.downscaling.contents.weighting import AreaWeights
 from phire.downscaling.generator_task import Task
 from phire.downscaling.network_inputs import network_inputs
-from phire.downscaling.spectrum_score import log_spectral_error
+from phire.downscaling.spectrum_score import batch_spectral_error
 from phire.part_registry import options_of
 from phire.training import Adam, Objective, for_float16, minimise, scaled
 from phire.training.objective import Batch
@@ -94,7 +94,9 @@ def content_and_scores(
         InputError: See :func:`phire.downscaling.contents.weighted_sum.build_content`.
     """
     layers = [layers] if isinstance(layers, str) else layers
-    scores = {"log_spectral_error": functools.partial(log_spectral_error, scale=task.shapes.scale)}
+    scores = {
+        "log_spectral_error": functools.partial(batch_spectral_error, scale=task.shapes.scale)
+    }
     metrics = metrics_of(content)
     if metrics:
         distance = build_content([(1.0, path) for path in metrics], task, layers)
