@@ -10,7 +10,7 @@ from scipy import stats
 from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation import evaluate
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.similarity import GAUSSIAN, structural_similarity
+from phire.evaluation.structural_similarity import GAUSSIAN, structural_similarity
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
 

@@ -12,7 +12,7 @@ from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import with_candidate
 from phire.evaluation.member_point_scores import member_similarity
 from phire.evaluation.member_ranges import member_ends
-from phire.evaluation.similarity import similarity_in_rows, structural_similarity
+from phire.evaluation.structural_similarity import similarity_in_rows, structural_similarity
 from phire.fields.grid import Grid
 
 GRID = Grid.gaussian(12)

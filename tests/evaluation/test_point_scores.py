@@ -12,7 +12,7 @@ from evaluation.made_fields import random_fields, setting_of, take
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.domain import Domain
 from phire.evaluation.running_mean import smoothed, smoothing_window
-from phire.evaluation.similarity import structural_similarity
+from phire.evaluation.structural_similarity import structural_similarity
 from phire.fields.grid import Grid
 
 

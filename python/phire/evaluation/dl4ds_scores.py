@@ -20,8 +20,8 @@ from phire.evaluation.definitions import CHANNEL, HIGHER, LOWER, ZERO, Definitio
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
-from phire.evaluation.similarity import GAUSSIAN, structural_similarity
 from phire.evaluation.spectral_scores import divided
+from phire.evaluation.structural_similarity import GAUSSIAN, structural_similarity
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.figure_plan import Plan

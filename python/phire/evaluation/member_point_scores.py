@@ -12,7 +12,7 @@ import numpy as np
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.member_fields import BAND_POINTS, MemberFields, member_fields
 from phire.evaluation.setting import Setting
-from phire.evaluation.similarity import UNIFORM, mean_similarity, similarity_in_rows
+from phire.evaluation.structural_similarity import UNIFORM, mean_similarity, similarity_in_rows
 from phire.evaluation.total_variation import total_variation
 
 WINDOWS = 1 << 16

@@ -23,7 +23,7 @@ from phire.evaluation.member_point_scores import (
 from phire.evaluation.registry import statistic
 from phire.evaluation.running_mean import smoothed, smoothing_window
 from phire.evaluation.setting import Setting
-from phire.evaluation.similarity import UNIFORM, mean_similarity, structural_similarity
+from phire.evaluation.structural_similarity import UNIFORM, mean_similarity, structural_similarity
 from phire.evaluation.total_variation import total_variation
 
 NAMES = (

@@ -1,7 +1,7 @@
 """Statistics of distances by the time lag between two fields.
 
 SSIM of pairs is TensorFlow's, which computes a whole batch on all cores or the GPU, unlike
-:func:`phire.evaluation.similarity.structural_similarity`; window and constants are those of that
+:mod:`phire.evaluation.structural_similarity`; window and constants are those of that
 module. ``tests/rplearn/test_lag_statistics.py`` checks it against scikit-image.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import spearmanr
 
-from phire.evaluation.similarity import GAUSSIAN, K1, K2
+from phire.evaluation.structural_similarity import GAUSSIAN, K1, K2
 
 
 def pixel_measures(

@@ -8,7 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "averaging": ["WeightAverage"],
+        "weight_averaging": ["WeightAverage"],
         "checkpoints": ["take_over_optimizer"],
         "clipping": ["set_clipping"],
         "devices": ["choose_strategy", "for_float16"],

@@ -13,7 +13,6 @@ import tensorflow as tf
 from phire import provenance
 from phire.errors import InputError, naming_arguments
 from phire.training import devices as placement
-from phire.training.averaging import WeightAverage
 from phire.training.clipping import set_clipping
 from phire.training.lost_machine import naming_lost_machine
 from phire.training.objective import Objective
@@ -23,6 +22,7 @@ from phire.training.phase_runner import PhaseRunner
 from phire.training.run_directory import Run, look_at_run, open_run, prepare_run
 from phire.training.signals import TerminationNotice
 from phire.training.step_graphs import Stepper
+from phire.training.weight_averaging import WeightAverage
 
 
 @naming_arguments()

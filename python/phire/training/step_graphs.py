@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from phire.errors import InputError
-from phire.training.averaging import WeightAverage
 from phire.training.objective import Batch, Objective, Scalars, scalars_apart
+from phire.training.weight_averaging import WeightAverage
 
 VALIDATION = 0x5EED_0000
 """Bits that make the seeds of validation differ from those of training steps."""

@@ -1,6 +1,6 @@
 """Structural content losses: DSSIM, and MS-DSSIM over several scales.
 
-A loss needs gradients, which :func:`phire.evaluation.similarity.structural_similarity` (NumPy) does
+A loss needs gradients, which :mod:`phire.evaluation.structural_similarity` (NumPy) does
 not have; window and constants are the same. ``tf.image.ssim`` takes no masks of invalid points.
 ``tests/downscaling/test_contents.py`` checks these losses against scikit-image, ``tf.image.ssim``
 and ``tf.image.ssim_multiscale``.
@@ -17,7 +17,7 @@ from phire.downscaling.contents.registry import Loss, content
 from phire.downscaling.contents.weighting import as_fields, mean, mean_over_samples
 from phire.downscaling.generator_task import Task
 from phire.errors import InputError
-from phire.evaluation.similarity import GAUSSIAN, K1, K2, Window
+from phire.evaluation.structural_similarity import GAUSSIAN, K1, K2, Window
 
 POWERS = (0.0448, 0.2856, 0.3001, 0.2363)
 """Exponents of the scales from the finest on (Wang et al. 2003, without the fifth)."""

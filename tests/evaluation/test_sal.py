@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.made_fields import setting_of, take
 from phire.evaluation.catalogue import statistics
-from phire.evaluation.rain_objects import sal
+from phire.evaluation.sal import sal
 from phire.fields.grid import Grid
 
 SHAPE = (60, 80)

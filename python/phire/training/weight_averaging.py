@@ -2,7 +2,7 @@
 
 Keras's optimizers average their own trainable variables at a constant decay; here the decay rises
 with the steps, statistics of batch normalization are averaged too, and validation uses the
-averages. ``tests/training/test_averaging.py`` checks it against
+averages. ``tests/training/test_weight_averaging.py`` checks it against
 ``tf.train.ExponentialMovingAverage``.
 """
 

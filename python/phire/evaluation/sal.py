@@ -1,7 +1,7 @@
 """Structure, amplitude and location (SAL) of rain, from objects above a threshold.
 
 pysteps computes SAL from a field without missing values, with packages that phire does not need
-otherwise. ``tests/evaluation/test_rain_objects.py`` checks the three parts against pysteps.
+otherwise. ``tests/evaluation/test_sal.py`` checks the three parts against pysteps.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from phire.errors import InputError, WorkError
 from phire.training import Phase, set_clipping, train
-from phire.training.averaging import WeightAverage
+from phire.training.weight_averaging import WeightAverage
 from toy_objective import Line, points
 
 
