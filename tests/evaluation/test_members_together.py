@@ -124,3 +124,21 @@ def test_ranges_of_members_do_not_depend_on_the_batches(name, cuts):
         batches = Batch(truth[times], times), Ensemble(members[times], times)
         state = with_candidate(statistic, state, *batches)
     xr.testing.assert_allclose(statistic.described(state), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("grid", [GRID, PIXELS], ids=["global", "pixels"])
+def test_the_coherence_of_members_has_the_range_of_each_by_itself(grid):
+    statistic = statistics()["spectrum"](setting_of(TRUTH, grid, scale=4))
+    batch, ensemble = Batch(TRUTH, TIMES), Ensemble(MEMBERS, TIMES)
+    result = statistic.described(with_candidate(statistic, {}, batch, ensemble))
+    members = [
+        statistic.result(statistic.update({}, batch, member))["coherence"].values
+        for member in ensemble.each()
+    ]
+    assert np.ptp(members, axis=0).max() > 0.01
+    for end, pick in (("low", np.fmin), ("high", np.fmax)):
+        found = result[f"member_coherence_{end}"].values
+        np.testing.assert_allclose(found, pick.reduce(members), rtol=1e-6, atol=1e-9)
+    # With independent noise, the members' coherence is below that of their mean, which has less.
+    mean = statistic.result(statistic.update({}, batch, Batch(ensemble.fields, TIMES)))
+    assert (result["member_coherence_high"] - mean["coherence"]).mean() < 0

@@ -129,33 +129,33 @@ class GlobalSpectra(Statistic):
             "truth": count * _sum(reference, both),
         }
         if candidate is not None:
-            # By linearity the members' cross-spectra add up to M times that of their mean.
-            mean = self.coefficients(fields) if count == 1 else self.mean_components(fields)
-            cross = (self.coefficients(truth) * mean.conj()).real
-            cross = self.harmonics.sum_orders(np.nan_to_num(cross))
-            state["cross"] = count * _sum(cross, both)
+            crosses = [self._cross(truth, member, both) for member in members]
+            state["cross"] = sum(crosses)
         if self.wind is not None:
             state |= self._energies(truth, members, candidate is not None)
         if isinstance(fields, Ensemble):
-            state |= of_members([self._of_member(truth, member, both) for member in members])
+            parts = zip(members, crosses)
+            state |= of_members([self._of_member(truth, m, both, cross) for m, cross in parts])
         return state
 
-    def _of_member(self, truth: Batch, member: Batch, both: np.ndarray) -> State:
-        """Returns the sums of one member's spectra.
+    def _cross(self, truth: Batch, member: Batch, both: np.ndarray) -> np.ndarray:
+        """Returns the sum (C, L + 1) of a member's cross-spectra with the truth where ``both``."""
+        cross = (self.coefficients(truth) * self.coefficients(member).conj()).real
+        return _sum(self.harmonics.sum_orders(np.nan_to_num(cross)), both)
 
-        Its cross-spectrum is NaN, since it would double the cost.
+    def _of_member(self, truth: Batch, member: Batch, both: np.ndarray, cross: np.ndarray) -> State:
+        """Returns the sums of one member's spectra.
 
         Args:
             truth: Fields of the truth.
             member: Fields of the member.
             both: (n, C) True for fields without missing values in the truth and all members.
+            cross: (C, L + 1) sum of the member's cross-spectra.
         """
         state = {"count": both.sum(0).astype(float), "own": _sum(self.variance(member), both),
-                 "truth": _sum(self.variance(truth), both)}  # fmt: skip
-        state["cross"] = np.full_like(state["own"], np.nan)
+                 "truth": _sum(self.variance(truth), both), "cross": cross}  # fmt: skip
         if self.wind is not None:
-            state |= self._energies(truth, [member], False)
-            state["energy_cross"] = np.full_like(state["energy_own"], np.nan)
+            state |= self._energies(truth, [member], True)
         return state
 
     def _energies(self, truth: Batch, members: list[Batch], compared: bool) -> State:

@@ -112,32 +112,18 @@ class RegionalSpectra(Statistic):
         each = [self.variance(member) for member in members]
         predicted, reference = sum(each), self.variance(truth)
         both = np.isfinite(predicted).all(-1) & np.isfinite(reference).all(-1)
-        count, total = both.sum(0).astype(float), np.where(both[..., None], reference, 0).sum(0)
-        state = {
-            "count": len(members) * count,
-            "own": np.where(both[..., None], predicted, 0).sum(0),
-            "truth": len(members) * total,
-        }
-        if isinstance(fields, Ensemble):
-            # Cross-spectra of single members would double the cost: their coherence is unknown.
-            unknown = np.full_like(total, np.nan)
-            state |= of_members(
-                [
-                    {
-                        "count": count,
-                        "own": np.where(both[..., None], one, 0).sum(0),
-                        "truth": total,
-                        "cross": unknown,
-                    }
-                    for one in each
-                ]
-            )
+        count = both.sum(0).astype(float)
+
+        def total(values: np.ndarray) -> np.ndarray:
+            return np.where(both[..., None], values, 0).sum(0)
+
+        states = [{"count": count, "own": total(one), "truth": total(reference)} for one in each]
         if candidate is not None:
-            # By linearity the members' cross-spectra add up to M times that of their mean.
-            mean = self.mean_components(fields) if len(members) > 1 else self.transform(members[0])
-            cross = self.binned(self.transform(truth) * mean)
-            state["cross"] = len(members) * np.where(both[..., None], cross, 0).sum(0)
-        return state
+            waves = self.transform(truth)
+            for state, member in zip(states, members):
+                state["cross"] = total(self.binned(waves * self.transform(member)))
+        whole = {key: sum(state[key] for state in states) for key in states[0]}
+        return whole | of_members(states) if isinstance(fields, Ensemble) else whole
 
     def result(self, state: State) -> xr.Dataset:
         """Returns time-mean spectra, their ratio to the truth, and scores of the ratio."""

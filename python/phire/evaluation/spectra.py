@@ -94,10 +94,17 @@ class Spectra(Statistic):
         ("coherent_resolution", "coherent_resolution"),
     )
     ensemble = "together"
-    member_ranges = tuple(
-        f"{name}{ending}"
-        for name in ("variance", "kinetic_energy")
-        for ending in ("", "_ratio", "_log_error", "_log_error_all", "_resolution")
+    member_ranges = (
+        *(
+            f"{name}{ending}"
+            for name in ("variance", "kinetic_energy")
+            for ending in ("", "_ratio", "_log_error", "_log_error_all", "_resolution")
+        ),
+        *(
+            f"{prefix}{name}"
+            for prefix in ("", "kinetic_energy_")
+            for name in ("coherence", "coherent_resolution")
+        ),
     )
 
     def __init__(self, setting: Setting) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from phire.errors import InputError
 from phire.evaluation.figures.label_text import readable
 from phire.evaluation.figures.legend import legend_below
+from phire.evaluation.figures.member_bands import draw_member_band
 from phire.evaluation.figures.results_reading import Datasets, opened
 from phire.evaluation.figures.spectrum_axes import (
     add_wavelength_axis,
@@ -17,6 +19,7 @@ from phire.evaluation.figures.spectrum_axes import (
     axis_of,
     logarithmic_axis,
     mark_cutoff,
+    of_channel,
     recorded_cutoff,
     spectrum_curve,
 )
@@ -36,7 +39,8 @@ def coherence_figure(
 ) -> Figure:
     """Draws the spectral coherence of each candidate with the truth, by degree or wavelength.
 
-    A coherence of 1 means that the waves have the truth's phases.
+    A coherence of 1 means that the waves have the truth's phases. The range of an ensemble's
+    members is shaded.
 
     Args:
         spectra: Data sets or paths by candidate, with ``coherence`` over ``channel`` and ``degree``
@@ -65,6 +69,10 @@ def coherence_figure(
     limits = axis_limits(axis)
     for name, curve in curves.items():
         axes.plot(axis.values, curve.values, **styles[name].line())
+        draw_member_band(
+            axes, axis.values, datasets[name], variable, styles[name],
+            select=functools.partial(of_channel, channel),
+        )  # fmt: skip
     # The coherent resolution is where the coherence falls below 0.5.
     axes.axhline(0.5, color="#777777", linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
     values = np.concatenate([curve.values for curve in curves.values()])
