@@ -33,7 +33,7 @@ def make_store(path: Path, fields: int, rows: int) -> None:
 
     from phire.fields.grid import Grid
     from phire.fields.store_writing import StoreWriter
-    from phire.fields.time import TimeAxis
+    from phire.fields.time_axis import TimeAxis
 
     grid = Grid.driscoll_healy(rows)
     random = np.random.default_rng(0)

@@ -38,7 +38,7 @@ from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 CHANNELS = ("vorticity", "divergence")
 FIELD_TIMES = 32

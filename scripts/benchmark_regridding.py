@@ -30,7 +30,7 @@ def make_source(path: Path, steps: int) -> None:
 
     from phire.fields.grid import Grid
     from phire.fields.source_writing import write_source
-    from phire.fields.time import TimeAxis
+    from phire.fields.time_axis import TimeAxis
 
     class Noise:
         channels, units, grid = ("t",), ("K",), Grid.pole_to_pole(ROWS)

@@ -404,7 +404,7 @@ def read_setup(path: str | None, **options: object) -> Setup:
 
 def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> None:
     """Runs the study in ``folder``, and writes its table and figures to ``docs``."""
-    from phire import files, provenance
+    from phire import existing_outputs, files
     from phire.errors import InputError
     from phire.evaluation.figures.figure_saving import save_figure
     from phire.evaluation.figures.style import styled
@@ -413,7 +413,7 @@ def study(setup: Setup, folder: str | os.PathLike, docs: str | os.PathLike) -> N
     plan = folder / "study.json"
     recorded = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else None
     options = files.plain(dataclasses.asdict(setup))
-    found = provenance.differences(recorded["setup"], options) if recorded else []
+    found = existing_outputs.differences(recorded["setup"], options) if recorded else []
     if found:
         raise InputError(
             f"{folder} holds another study ({'; '.join(found)}): name another folder for this one."

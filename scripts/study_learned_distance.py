@@ -404,7 +404,7 @@ def study(
 
     ``probe_days`` is the length of the simulation for the jet latitude; 0 leaves this part out.
     """
-    from phire import files, provenance
+    from phire import existing_outputs, files
     from phire.errors import InputError
     from phire.evaluation.figures.figure_saving import save_figure
     from phire.evaluation.figures.style import styled
@@ -413,7 +413,7 @@ def study(
     plan = folder / "study.json"
     options = files.plain(dataclasses.asdict(setup))
     recorded: Mapping | None = json.loads(plan.read_text()) if plan.exists() else None
-    found = provenance.differences(recorded, options) if recorded else []
+    found = existing_outputs.differences(recorded, options) if recorded else []
     if found:
         raise InputError(
             f"{folder} holds another study ({'; '.join(found)}): name another folder for this one."

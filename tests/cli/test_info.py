@@ -11,7 +11,7 @@ from phire.cli.info import main
 from phire.evaluation import evaluate
 from phire.fields import ArraySource, Grid, TimeAxis
 from phire.fields.source_writing import write_source
-from phire.fields.time import duration_stated
+from phire.fields.time_axis import duration_stated
 from phire.records import write_downscaling_records
 from phire.rplearn import describe_metric
 

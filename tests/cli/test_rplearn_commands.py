@@ -23,7 +23,7 @@ from phire.cli import (
 from phire.fields import StoreWriter
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records import write_pair_records
 from phire.rplearn import LearnedMetric, describe_metric
 

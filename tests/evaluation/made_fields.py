@@ -11,7 +11,7 @@ from phire.evaluation.domain import Domain
 from phire.evaluation.setting import Setting
 from phire.evaluation.truth_moments import MeanMap, TruthMomentsStatistic
 from phire.fields.harmonics import SphericalHarmonics
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 UNITS = {"vorticity": "s**-1", "divergence": "s**-1", "u": "m s**-1", "v": "m s**-1", "pr": "mm"}
 

@@ -14,7 +14,7 @@ from phire.fields.ensemble import EnsembleSource
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 CANDIDATES = {
     "bicubic": 2.0,

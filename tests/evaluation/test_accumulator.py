@@ -24,7 +24,7 @@ from phire.evaluation.notes import Values, of_values
 from phire.evaluation.station_observations import StationObservations
 from phire.fields.grid import Grid
 from phire.fields.station_tables import StationTable
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 COUNT = 7
 GRID = Grid.gaussian(24)

@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.evaluation.figures import animation
 from phire.evaluation.figures.animation import evaluation_frames, write_animation
 from phire.fields import ArraySource, EnsembleSource, Grid, write_source
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 GRID = Grid.regional(np.linspace(50, 44, 6), np.linspace(0, 7, 8))
 TIME = TimeAxis.from_cf(np.arange(4), "days since 2000-01-01")

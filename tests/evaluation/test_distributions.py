@@ -18,7 +18,7 @@ from phire.evaluation.projections import rv_coefficient
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 PIXELS = Grid.pixels(60, 80)
 

@@ -19,7 +19,7 @@ from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.notes import of_ranges
 from phire.evaluation.results_folder import ResultFile
 from phire.fields import ArraySource, EnsembleSource, Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 GRID = Grid.regional(np.linspace(50, 40, 12), np.linspace(0, 15, 14))
 TIME = TimeAxis.from_cf(np.arange(16) * 23.25, "days since 2000-01-03")

@@ -11,7 +11,7 @@ from evaluation.made_fields import setting_of, take, white_ensemble
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.fields.grid import Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 GRID = Grid.pixels(8, 12)
 TRUTH, MEMBERS = white_ensemble(GRID, times=24, members=4)

@@ -23,7 +23,7 @@ from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.result_files import options_of_result
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from spheres import random_coefficients
 
 COUNT = 9

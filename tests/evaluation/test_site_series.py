@@ -11,7 +11,7 @@ from phire.errors import InputError
 from phire.evaluation import evaluate, series_at_sites
 from phire.evaluation.site_series import nearest_points, parse_sites
 from phire.fields import ArraySource, EnsembleSource, Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 GRID = Grid.regional(np.linspace(50, 40, 11), np.linspace(-3, 6, 10))
 SITES = {"Bern": (46.95, 7.45 - 2), "west": (41.2, 358.1)}

@@ -10,7 +10,7 @@ from evaluation.made_fields import white_ensemble
 from phire.errors import InputError
 from phire.evaluation import evaluate, scores_at_stations
 from phire.fields import ArraySource, EnsembleSource, Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 GRID = Grid.regional(np.linspace(50, 40, 11), np.linspace(-3, 6, 10))
 PLACES = {"Bern": (47.2, 5.4, 553.0), "west": (41.4, -2.0, 12.0)}

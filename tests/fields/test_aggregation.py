@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.fields import time_blocks
 from phire.fields.aggregation import AggregatedSource, Aggregation
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 GRID = (3, 4)
 

@@ -22,7 +22,7 @@ from phire.fields.ensemble import EnsembleSource
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
 from phire.fields.standardized_source import StandardizedSource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 GRID = Grid.regional([50.0, 45, 40], [0.0, 5, 10, 15])
 RANDOM = np.random.default_rng(0)

@@ -25,7 +25,7 @@ from phire.fields.coarsening import (
 )
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource, Source
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from spheres import KINDS, sphere, spheres
 
 

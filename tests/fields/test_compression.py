@@ -18,7 +18,7 @@ import numpy as np
 from phire.fields.grid import Grid
 from phire.fields.store import open_store
 from phire.fields.store_writing import StoreWriter
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 {then}
 fields = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype("float32")
 path = sys.argv[1]

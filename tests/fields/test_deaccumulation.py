@@ -14,7 +14,7 @@ from phire.errors import InputError
 from phire.fields import convert, open_source, open_store
 from phire.fields.deaccumulation import RateSource, parse_deaccumulation
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 START = pd.Timestamp("2000-01-01")
 RATES = np.random.default_rng(0).gamma(0.5, 1e-4, (2, 6, 4, 5))

@@ -13,11 +13,11 @@ from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.normalization import ALPHA, Normalization
 from phire.fields.normalization_fit import fit_normalization
-from phire.fields.normalization_kinds import KINDS
+from phire.fields.normalization_names import KINDS
 from phire.fields.source import ArraySource
 from phire.fields.store import open_store
 from phire.fields.store_writing import StoreWriter
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 NUMBERS = st.floats(-1e6, 1e6)
 SIGNED = ("log1p", "z", "none")

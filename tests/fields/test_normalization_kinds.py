@@ -13,7 +13,7 @@ from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.normalization import ALPHA, Normalization, joined
 from phire.fields.normalization_fit import fit_normalization
-from phire.fields.normalization_kinds import parse_kinds
+from phire.fields.normalization_names import parse_kinds
 from phire.fields.source import ArraySource
 
 KINDS = ("z", "log:0.1", "minmax", "sqrt", "log1p", "none")

@@ -13,7 +13,7 @@ from phire.fields.great_circle import unit_vectors
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.source import ArraySource, to_dataset
 from phire.fields.surface_metric import SurfaceMetric
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 LAMBERT = "+proj=lcc +lat_1=46.5 +lat_0=46.5 +lon_0=3 +R=6371200"
 ROTATED = {

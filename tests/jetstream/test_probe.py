@@ -11,7 +11,7 @@ from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.normalization import Normalization
 from phire.fields.source import ArraySource
 from phire.fields.store_writing import StoreWriter
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.jetstream.jet_latitude_index import DAY, low_pass
 from phire.jetstream.probe import probe_jet, random_metric, row_means, rows_touching
 from phire.jetstream.regression import integral_time, probe, r2_range, standardised, time_folds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from phire.fields.store_writing import StoreWriter
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 HOUR = 3600
 

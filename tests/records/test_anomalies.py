@@ -21,10 +21,10 @@ from phire.fields.coarsening import CoarsenedSource, coarsen_grid
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.fields.normalization_fit import fit_normalization
-from phire.fields.normalization_kinds import parse_kinds
+from phire.fields.normalization_names import parse_kinds
 from phire.fields.opening import open_source
 from phire.fields.source import ArraySource, to_dataset
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records import open_records, write_downscaling_records
 from phire.records.anomalies import NAME, Anomalies, parse_choices
 from phire.records.sampled_records import load_anomalies

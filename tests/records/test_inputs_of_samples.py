@@ -15,7 +15,7 @@ from phire.fields.covariates import covariates
 from phire.fields.grid import Grid
 from phire.fields.regridding import Regridder
 from phire.fields.source import ArraySource, to_dataset
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records import open_records, write_downscaling_records
 from records.stores import make_store
 

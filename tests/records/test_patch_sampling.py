@@ -6,7 +6,7 @@ from scipy import stats
 
 from phire.errors import InputError
 from phire.fields.grid import Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records.missing_value_survey import too_many
 from phire.records.patch_sampling import Window, plan_pairs, plan_patches, window, windows
 from phire.records.pixel_arrays import Layer

@@ -11,7 +11,7 @@ from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
 from phire.fields.source_writing import write_source
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records import open_records, write_downscaling_records
 from phire.records.grid_points import fine_points, matching_points
 

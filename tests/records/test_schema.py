@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.fields.normalization_kinds import KINDS
+from phire.fields.normalization_names import KINDS
 from phire.records import Manifest, SampleArray, SampleSchema, write_pair_records
 from records.stores import make_store
 

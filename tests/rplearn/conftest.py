@@ -7,7 +7,7 @@ import pytest
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.fields.store_writing import StoreWriter
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records import write_pair_records
 from phire.rplearn import train_representation
 from phire.rplearn.metric import LearnedMetric

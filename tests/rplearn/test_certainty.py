@@ -9,7 +9,7 @@ from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.rplearn.certainty import (
     groups_of,
     lag_certainty,

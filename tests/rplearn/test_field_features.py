@@ -6,7 +6,7 @@ import pytest
 from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.rplearn import field_features
 from phire.rplearn.field_features import FeatureSource, feature_grid, source_distance
 

@@ -9,7 +9,7 @@ import numpy as np
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError
 from phire.fields.grid import Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records.anomalies import Anomalies, read_anomalies
 from phire.records.schema import SampleSchema
 

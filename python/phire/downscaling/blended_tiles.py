@@ -60,11 +60,11 @@ def tiles_along(
         count: Coarse points of the axis.
         tile: Largest size of a tile in coarse points.
         overlap: Smallest number of coarse points that neighbouring tiles share.
-        rim: Coarse points at a tile's inner edges that get no weight.
+        rim: Coarse points, at edges that a tile shares with another, that get no weight.
         scale: Fine points per coarse point.
         closed: True if the axis is periodic.
         fixed: True for tiles of exactly ``tile`` points (or of the whole axis, if that is shorter);
-            False to make the tiles as small as the same number of them can be.
+            False to shrink them as far as possible without needing more tiles.
     """
     # On a periodic axis a single tile overlaps itself at the seam.
     size = min(tile, count + overlap if closed else count)

@@ -15,6 +15,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from phire.downscaling.contents.weighted_sum import open_metric
+from phire.downscaling.generator_task import Task
+
 Distance = Callable[[Any, Any], Any]
 SMALLEST = 1e-12
 """Added to squared norms before the root is taken, because its gradient is infinite at 0."""
@@ -51,6 +54,29 @@ def patch_distance(size: int, beta: float) -> Distance:
     def distance(a: Any, b: Any) -> Any:
         squares = tf.nn.avg_pool2d(tf.square(a - b), size, size, "VALID")
         return (squares + SMALLEST) ** (beta / 2)
+
+    return distance
+
+
+def learned_kernel(task: Task, metric: str, layers: Sequence[str] | None, beta: float) -> Distance:
+    """Returns the kernel of a learned metric: the distance (B,) of features to the power ``beta``.
+
+    Args:
+        task: Channels, units and normalization of the fields.
+        metric: Directory of the metric.
+        layers: Layers of its encoder whose features are compared; None for those of the metric.
+        beta: Power between 0 and 2, for which the kernel is of negative type.
+
+    Raises:
+        InputError: ``metric`` is not a metric directory, or its channels differ.
+    """
+    from phire.rplearn import ContentLoss
+
+    opened = open_metric(metric, task.channels, task.units)
+    loss = ContentLoss(opened, normalization=task.normalization, layers=layers)
+
+    def distance(a: Any, b: Any) -> Any:
+        return (loss.call(a, b) + SMALLEST) ** (beta / 2)
 
     return distance
 

@@ -34,7 +34,7 @@ from phire.fields.coarsening import (
 from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding
 from phire.fields.source import Source, Times, indices
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records.coarse_grid import coarse_grid
 from phire.records.grid_points import matching_points
 

@@ -23,7 +23,7 @@ from phire.fields.coarsening import (
 from phire.fields.interpolation import METHODS
 from phire.fields.opening import expand
 from phire.fields.source import Source, TimeSelection
-from phire.fields.time import parse_duration
+from phire.fields.time_axis import parse_duration
 from phire.records.input_files import split_names
 
 if TYPE_CHECKING:

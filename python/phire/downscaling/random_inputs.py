@@ -31,7 +31,7 @@ def draw_noise(
 
     Args:
         seed: Seed of the prediction.
-        time: Time of the field in seconds, as in :class:`phire.fields.time.TimeAxis`.
+        time: Time of the field in seconds, as in :class:`phire.fields.time_axis.TimeAxis`.
         member: Number of the member, from 0.
         shape: Shape of the whole field, (H, W, N).
         memory: Seconds over which the noise is correlated; None for independent noise at every

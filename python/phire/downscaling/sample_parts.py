@@ -15,7 +15,7 @@ from phire.fields import units
 from phire.fields.ensemble import as_source
 from phire.fields.grid import Grid
 from phire.fields.source import Source
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records.input_files import InputFile, common_times, split_names
 from phire.records.station_gridding import PREFIX
 

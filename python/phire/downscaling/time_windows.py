@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 
 def windows(

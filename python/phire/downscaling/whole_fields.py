@@ -20,7 +20,7 @@ class WholeFields:
             and the points around them. Missing values are NaN.
         coarse: Grid of the h × w coarse points that the output covers.
         fine: Grid of the output, H × W.
-        times: Times of the samples, (n,), as in :class:`phire.fields.time.TimeAxis`.
+        times: Times of the samples, (n,), as in :class:`phire.fields.time_axis.TimeAxis`.
         around: Rows and columns of ``low`` around ``coarse``: ((top, bottom), (left, right)).
         static: Maps on ``fine``, (H, W, Cs); None if the network reads none.
         auxiliary: Predictors on ``fine``, (n, H, W, Ca); None if the network reads none.

@@ -81,8 +81,8 @@ def differences_of(
         estimates = [one[number].values for one in (first, second)]
         signs = [_direction(value, known) for value in estimates]
         gaps = signs[0] * pair[0] - signs[1] * pair[1]
-        # The distance of a score s from 1 is sign · (s − 1). Where the signs of the two scores
-        # differ, their difference contains a constant, which is added below.
+        # The distance of a score s from 1 is sign · (s − 1), so that two distances differ by
+        # (sign₀ s₀ − sign₁ s₁) + (sign₁ − sign₀); the last term is the offset.
         offset = signs[1] - signs[0] if known.better == "one" else 0
         low, high = bootstrap_interval(gaps, seed)
         middle = signs[0] * estimates[0] - signs[1] * estimates[1]

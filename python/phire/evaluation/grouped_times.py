@@ -26,7 +26,7 @@ from phire.evaluation.member_ranges import (
 )
 from phire.evaluation.registry import registry, statistic
 from phire.evaluation.setting import Setting
-from phire.fields.time import MONTHS, SEASONS
+from phire.fields.time_axis import MONTHS, SEASONS
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.figure_plan import Plan

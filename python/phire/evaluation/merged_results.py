@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress, provenance
+from phire import existing_outputs, files, progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.city_statistics import count_cities
@@ -55,7 +55,7 @@ def merge_results(
     regions = merged["regions"]
     found = read_provenance(output)
     recorded = None if found is None else found["options"]
-    if provenance.already_made(output, recorded, files.plain(merged), overwrite):
+    if existing_outputs.already_made(output, recorded, files.plain(merged), overwrite):
         return output
     with files.replacing(output) as partial:
         partial.mkdir()
@@ -102,7 +102,9 @@ def is_merged(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -
     """Returns True if ``output`` already holds the merged results of these folders."""
     found = read_provenance(output)
     merged, _ = _merged_options(folders)
-    return found is not None and not provenance.differences(found["options"], files.plain(merged))
+    return found is not None and not existing_outputs.differences(
+        found["options"], files.plain(merged)
+    )
 
 
 def _merged_options(

@@ -60,7 +60,7 @@ def of_times(found: int, wanted: int) -> Iterable[str]:
 
 
 def of_ranges(result: ResultFile, dataset: xr.Dataset) -> Iterable[str]:
-    """Yields a note on statistics without ranges over members, whose states would be too large.
+    """Yields a note if ranges over members are left out because their states would be too large.
 
     Args:
         result: File of results of a statistic by groups of times.

@@ -14,7 +14,7 @@ from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
 from phire.fields.source import Source, Times, indices
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 FINER = 1e-6
 """Share of variance beyond the last degree of a Driscoll–Healy grid above which a field cannot be

@@ -1,8 +1,8 @@
 """Rank histograms of the truth among the members, and the PIT histogram.
 
-Written by hand because random ranks of ties depend on the time alone, so that counts are the same
-in any chunks. ``tests/evaluation/test_rank_histograms.py`` checks them by a chi-square test of
-exchangeable members and by closed forms.
+Written by hand because ties are ranked at random from a seed that depends on the time alone, so
+that counts do not depend on the chunks. ``tests/evaluation/test_rank_histograms.py`` checks them by
+a chi-square test of exchangeable members and by closed forms.
 """
 
 from __future__ import annotations

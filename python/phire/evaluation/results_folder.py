@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from phire import files, progress, provenance
+from phire import existing_outputs, files, progress, provenance
 from phire.evaluation.pairing import AlignedSource
 from phire.evaluation.results import (
     COMMAND,
@@ -96,14 +96,14 @@ class Folder:
                     if name in known:
                         key = f"{kind} {name}"
                         wanted[key], existing[key] = given[name], known[name]
-            provenance.already_made(self.path, existing, wanted, announce=False)
+            existing_outputs.already_made(self.path, existing, wanted, announce=False)
             self.candidates = {**recorded.get("candidates", {}), **self.candidates}
             self.regions = {**recorded.get("regions", {}), **self.regions}
             self.notes = list(found.get(NOTES, ()))
         elif self.path.is_dir() and not any(self.path.iterdir()):
             pass  # an empty folder may be used
         else:
-            provenance.already_made(self.path, None, {}, overwrite)
+            existing_outputs.already_made(self.path, None, {}, overwrite)
             files.remove(self.path)
         files.require_place(self.path)
         self.path.mkdir(exist_ok=True)
@@ -140,7 +140,7 @@ class Folder:
             InputError: The file has other options; the message names them.
         """
         path = result_path(self.path, unit.candidate, unit.metric, unit.region)
-        return provenance.already_made(
+        return existing_outputs.already_made(
             path, options_of_result(path), self.options_of(unit), announce=False
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import progress, provenance
+from phire import existing_outputs, progress
 from phire.errors import InputError, naming_arguments
 from phire.evaluation import notes
 from phire.evaluation.aligned_setting import aligned_setting
@@ -146,7 +146,7 @@ def evaluate(
     wanted = result_files(names, settings, placed)
     pending = [file for file in wanted if not folder.has(file)]
     if not pending and not folder.grew and folder.is_finished(report):
-        provenance.announce_finished(output)
+        existing_outputs.announce_finished(output)
         return output
     folder.note(found_notes)
     if len(pending) < len(wanted):

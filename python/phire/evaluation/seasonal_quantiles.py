@@ -23,7 +23,7 @@ from phire.evaluation.nan_statistics import greatest_present
 from phire.evaluation.point_scores import joint_mask
 from phire.evaluation.registry import statistic
 from phire.evaluation.setting import Setting
-from phire.fields.time import SEASONS
+from phire.fields.time_axis import SEASONS
 
 if TYPE_CHECKING:
     from phire.evaluation.figures.figure_plan import Plan

@@ -12,7 +12,7 @@ from phire.evaluation.domain import Domain
 from phire.evaluation.nan_statistics import quantile_of_present
 from phire.evaluation.wind import WindChannels, find_wind
 from phire.fields.grid import EARTH_RADIUS, Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 if TYPE_CHECKING:
     from phire.evaluation.station_observations import StationObservations

@@ -42,7 +42,7 @@ def choose_statistics(
     names, skipped = _chosen_metrics(metrics, settings, placed)
     settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
     names += _chosen_metrics(groups, settings, placed)[0] if groups else []
-    if setting.named_wind is not None:  # raises InputError, even where no statistic needs it
+    if setting.named_wind is not None:  # raises InputError, even if no statistic uses the wind
         named_wind(setting.channels, setting.units, setting.named_wind)
     if setting.sites and grid.has_points:
         nearest_points(grid, setting.sites)  # raises InputError for sites outside the grid

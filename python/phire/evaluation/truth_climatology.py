@@ -9,7 +9,7 @@ import numpy as np
 from phire.errors import InputError
 from phire.evaluation.pairing import align
 from phire.fields.source import Source
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 
 def climatology_of(climatology: Source, truth: Any) -> tuple[np.ndarray, np.ndarray]:

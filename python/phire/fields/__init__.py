@@ -32,6 +32,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "standardized_source": ["StandardizedSource", "standardize"],
         "store": ["FieldStore", "open_store"],
         "store_writing": ["StoreWriter"],
-        "time": ["TimeAxis"],
+        "time_axis": ["TimeAxis"],
     },
 )

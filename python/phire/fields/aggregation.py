@@ -16,7 +16,7 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields.source import Source, Times, close, indices
-from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
+from phire.fields.time_axis import EPOCH, TimeAxis, duration_text, parse_duration
 from phire.fields.time_blocks import blocks
 
 STATISTICS = ("mean", "sum", "max", "min")

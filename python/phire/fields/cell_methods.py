@@ -9,7 +9,7 @@ import numpy as np
 
 from phire.fields.aggregation import Aggregation
 from phire.fields.deaccumulation import RateSource
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 BOUNDS = "time_bnds"
 VERTICES = "bnds"
@@ -60,7 +60,8 @@ class TimeCells:
             return None
         places = [np.searchsorted(source.time.values, time.values) for source in rates]
         starts = [source.starts[place] for source, place in zip(rates, places)]
-        # A file has one variable of time bounds for all its channels.
+        # A file has one variable of time bounds for all its channels: starts that differ cannot
+        # be written.
         if any(not np.array_equal(start, starts[0]) for start in starts):
             return None
         means = {channel for source in rates for channel in source.interval_end}

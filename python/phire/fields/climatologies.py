@@ -19,7 +19,7 @@ from phire.fields.covariates import year_phase
 from phire.fields.curvilinear import grid_from_dict
 from phire.fields.grid import Grid
 from phire.fields.guarded_file import GuardedHDF5
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 STATISTICS_OF = ("domain", "point", "mean-of-points")
 """Statistics of all values of the domain (``domain``), or of each point (``point``), or the spatial

@@ -15,7 +15,7 @@ from phire.fields.grid import Grid
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import read_window
 from phire.fields.source import Source, Times, close, indices, wind_directions
-from phire.fields.time import UNKNOWN, TimeAxis
+from phire.fields.time_axis import UNKNOWN, TimeAxis
 
 OPEN_FILES = 8
 """Largest number of files open at the same time."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 
 def find_common_times(

@@ -29,7 +29,7 @@ from phire.fields.source_writing import (
 )
 from phire.fields.static_maps import maps_on_grid
 from phire.fields.stored_cells import stored_cells
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 LISTED = 100
 """Number of sources up to which all their names are recorded; above it, a digest of them."""

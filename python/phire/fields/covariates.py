@@ -10,7 +10,7 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields.grid import Grid
-from phire.fields.time import EPOCH, TimeAxis
+from phire.fields.time_axis import EPOCH, TimeAxis
 
 COVARIATES = ("hour", "day")
 DAY = 86400

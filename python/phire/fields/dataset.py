@@ -21,7 +21,7 @@ from phire.fields.horizontal_coordinates import (
 )
 from phire.fields.orientation import Orientation
 from phire.fields.source import WIND_DIRECTION, Times, indices
-from phire.fields.time import UNKNOWN
+from phire.fields.time_axis import UNKNOWN
 from phire.fields.time_coordinate import (
     interval_starts_of,
     time_bounds,

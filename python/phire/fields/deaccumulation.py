@@ -9,7 +9,7 @@ import numpy as np
 from phire import value_text
 from phire.errors import InputError
 from phire.fields.source import Source, Times, close, indices
-from phire.fields.time import UNKNOWN, duration_text, parse_duration
+from phire.fields.time_axis import UNKNOWN, duration_text, parse_duration
 from phire.fields.units import WATER_EQUIVALENT
 
 PACKING = 0.01
@@ -230,11 +230,16 @@ def _intervals(times: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _ends_before(times: np.ndarray, starts: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Returns, for each field, the index of the last field of the previous accumulation.
+    """Returns the index of the field at which the accumulation before each field's own ends.
 
-    The time of that field is the start of the field's own accumulation. The index is −1 if there is
-    no such field. Accumulations of a single field are left out: their amounts may grow everywhere
-    from one to the next, which would be mistaken for a wrong period.
+    It is −1 if no field is valid at the start of the field's accumulation. Accumulations of a
+    single field are ignored: their amounts may grow everywhere from one to the next, which would be
+    mistaken for a wrong period.
+
+    Args:
+        times: (n,) times of the fields.
+        starts: (n,) starts of their accumulations.
+        before: (n,) index of the previous field of the same accumulation; −1 for the first.
     """
     order = np.argsort(times, kind="stable")
     place = order[np.minimum(np.searchsorted(times[order], starts), len(times) - 1)]

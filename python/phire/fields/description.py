@@ -25,7 +25,7 @@ from phire.fields.dataset import DatasetSource, field_variables
 from phire.fields.further_dimensions import LEVELS
 from phire.fields.grid import Grid
 from phire.fields.store import RECORD, FieldStore
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.fields.unusable_values import UnusableValues
 from phire.fields.value_counts import (
     QUICK,

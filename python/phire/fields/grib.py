@@ -24,7 +24,7 @@ from phire.fields.grib_messages import (
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
 from phire.fields.source import Times, indices
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 SPECTRAL = "sh"
 

@@ -27,7 +27,7 @@ from phire.fields.grib_grids import (
     wind_direction,
 )
 from phire.fields.orientation import Orientation
-from phire.fields.time import EPOCH
+from phire.fields.time_axis import EPOCH
 from phire.fields.units import instantaneous
 
 CALENDAR = "proleptic_gregorian"

@@ -21,7 +21,7 @@ from phire.fields.opening import expand
 from phire.fields.source_writing import fields_already_made
 from phire.fields.store import DATASET, INFINITE, MISSING, RECORD, FieldStore
 from phire.fields.store_writing import attach_time, describe_data
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 
 @naming_arguments()

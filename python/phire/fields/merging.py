@@ -12,7 +12,7 @@ from phire.fields.common_times import no_common_times
 from phire.fields.longitudes import TurnedSource, shared_columns
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source, Times, close, indices, wind_directions
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 
 def collect_groups(

@@ -19,7 +19,7 @@ import numpy as np
 
 from phire import files
 from phire.errors import InputError
-from phire.fields.normalization_kinds import read_kind, short_kind
+from phire.fields.normalization_names import read_kind, short_kind
 
 ALPHA = 0.2
 BLOCK = 1 << 17

@@ -16,7 +16,7 @@ from phire import progress
 from phire.errors import InputError
 from phire.fields.cluster import naming_lost_workers
 from phire.fields.normalization import ALPHA, BLOCK, Normalization, bend
-from phire.fields.normalization_kinds import read_kind
+from phire.fields.normalization_names import read_kind
 from phire.fields.source import Source, Times, indices
 
 Moments = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import xarray as xr
 
-from phire import files, provenance
+from phire import existing_outputs, files
 from phire.errors import InputError
 from phire.fields.guarded_file import write_netcdf
 from phire.fields.source_writing import require_netcdf_name
@@ -81,10 +81,12 @@ def result_already_made(
 
     Args:
         path: Path of the result.
-        options, overwrite, announce: See :func:`phire.provenance.already_made`.
+        options, overwrite, announce: See :func:`phire.existing_outputs.already_made`.
 
     Raises:
         InputError: The name does not end with .nc, or the file was made with other options.
     """
     require_netcdf_name(path)
-    return provenance.already_made(path, options_of_result(path), options, overwrite, announce)
+    return existing_outputs.already_made(
+        path, options_of_result(path), options, overwrite, announce
+    )

@@ -12,13 +12,13 @@ import os
 
 import numpy as np
 
-from phire import files, interruption, progress, provenance, value_text
+from phire import existing_outputs, files, interruption, progress, provenance, value_text
 from phire.errors import InputError, WorkError, naming_arguments
 from phire.fields.grid import EARTH_RADIUS, Grid
 from phire.fields.harmonics import SphericalHarmonics
 from phire.fields.source_writing import options_of_fields
 from phire.fields.store_writing import StoreWriter
-from phire.fields.time import TimeAxis, duration_text, parse_duration
+from phire.fields.time_axis import TimeAxis, duration_text, parse_duration
 
 GRAVITY = 9.80616  # m s⁻²
 ROTATION = 7.292e-5  # s⁻¹
@@ -166,7 +166,7 @@ class Integration:
         explicit[0] += self._stirring
         explicit += (self.balanced_jets - before) / p.relaxation_time
         # Gravity waves, ∂δ/∂t = −∇²Φ and ∂Φ/∂t = −Φ₀ δ, are implicit: their right sides are means
-        # of the previous and the next step, which limits the time step by the wind only.
+        # of the previous and the next step, so that only the wind limits the time step.
         depth = GRAVITY * p.mean_depth
         half = dt / 2
         vorticity = before[0] + dt * explicit[0]
@@ -234,7 +234,7 @@ def simulate(
     }
     _check_options(resolution, days, step, interval, seed, threads, spin_up)
     recorded = options_of_fields(output) if os.path.lexists(output) else None
-    if provenance.already_made(output, recorded, options, overwrite):
+    if existing_outputs.already_made(output, recorded, options, overwrite):
         return
     integration = Integration(resolution, seed, threads=threads, interval=interval)
     count = int(days * DAY // interval)

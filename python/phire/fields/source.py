@@ -11,7 +11,7 @@ import xarray as xr
 from phire.errors import InputError
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 MAPPING = "crs"
 """Name of the variable of a file that states the projection."""

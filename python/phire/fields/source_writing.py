@@ -16,7 +16,7 @@ import lazy_loader
 import numpy as np
 import xarray as xr
 
-from phire import files, interruption, progress, provenance
+from phire import existing_outputs, files, interruption, progress, provenance
 from phire.errors import InputError
 from phire.fields.cell_methods import BOUNDS, VERTICES, TimeCells
 from phire.fields.cluster import results_in_order
@@ -151,14 +151,14 @@ def fields_already_made(
 
     Args:
         output: Path of the output.
-        options, overwrite: See :func:`phire.provenance.already_made`.
+        options, overwrite: See :func:`phire.existing_outputs.already_made`.
 
     Raises:
         InputError: The suffix is unknown, or the output was made with other options.
     """
     output_format(output)
     recorded = options_of_fields(output) if os.path.lexists(output) and not overwrite else None
-    return provenance.already_made(output, recorded, options, overwrite)
+    return existing_outputs.already_made(output, recorded, options, overwrite)
 
 
 def output_format(output: str | os.PathLike) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 COLUMNS = ("station", "time", "latitude", "longitude")
 ELEVATION = "elevation"
@@ -26,7 +26,7 @@ class StationTable:
         latitudes, longitudes: (S,) degrees.
         elevations: (S,) metres; NaN if the table does not state them.
         station: (n,) index of the station of each row.
-        times: (n,) time of each row, as in :attr:`phire.fields.time.TimeAxis.values`.
+        times: (n,) time of each row, as in :attr:`phire.fields.time_axis.TimeAxis.values`.
         values: (n, variables) observations; NaN for missing ones.
     """
 

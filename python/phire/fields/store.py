@@ -29,7 +29,7 @@ from phire.fields.source import (
     Times,
     indices,
 )
-from phire.fields.time import EPOCH, TimeAxis
+from phire.fields.time_axis import EPOCH, TimeAxis
 
 DATASET = "data"
 DIMENSIONS = ("channel", "time", "latitude", "longitude")

@@ -23,7 +23,7 @@ from phire.fields.source import (
     horizontal_names,
 )
 from phire.fields.store import CELL_METHODS, DATASET, DIMENSIONS, INFINITE, MISSING, RECORD, STATIC
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.fields.unusable_values import UnusableValues
 
 

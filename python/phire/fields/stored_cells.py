@@ -11,7 +11,7 @@ import numpy as np
 from phire.fields.cell_methods import BOUNDS, TimeCells
 from phire.fields.opening import STORE, format_of
 from phire.fields.store import FieldStore
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 
 def stored_cells(

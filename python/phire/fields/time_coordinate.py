@@ -10,7 +10,7 @@ import xarray as xr
 
 from phire.errors import InputError
 from phire.fields import units
-from phire.fields.time import TimeAxis, float_precision
+from phire.fields.time_axis import TimeAxis, float_precision
 from phire.fields.units import instantaneous
 
 LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")

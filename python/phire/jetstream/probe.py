@@ -24,7 +24,7 @@ from phire.errors import InputError, naming_arguments
 from phire.evaluation.pairing import north_up
 from phire.fields.grid import Grid
 from phire.fields.result_files import read_result, result_already_made, write_result
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.jetstream.jet_latitude_index import DAY, jet_latitude, low_pass
 from phire.jetstream.regression import integral_time, probe
 from phire.jetstream.sectors import columns_of, cut_sectors, sector_winds

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phire import files, provenance
+from phire import existing_outputs, files, provenance
 from phire.pipeline.stages import Stage
 
 FOLDER = ".stages"
@@ -123,7 +123,7 @@ def _difference(
     """Returns the reason why a recorded stage has to be run again, empty if there is no reason."""
     if record["command"] != stage.command:
         return f"command was {record['command']}, now {stage.command}"
-    found = provenance.differences(_joined(record["options"]), _joined(stage.options))
+    found = existing_outputs.differences(_joined(record["options"]), _joined(stage.options))
     if found:
         return "; ".join(found)
     for name in stage.needs:

@@ -28,7 +28,7 @@ from phire.fields.guarded_file import GuardedHDF5
 from phire.fields.normalization import Normalization
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import Source
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records.grid_points import matching_points
 from phire.records.pixel_arrays import Layer, SampleFields
 

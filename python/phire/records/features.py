@@ -140,7 +140,8 @@ def record_head(
         first_pixels: The :func:`pixel_head` of the first pixel feature.
 
     Returns:
-        The bytes, and the CRC32C of those after the framing.
+        The bytes, and the CRC32C of those that follow the frame's header, which is continued over
+        the pixels.
     """
     body = b"".join(
         [integer_feature(*item) for item in integers]

@@ -17,7 +17,7 @@ import numpy as np
 
 from phire import progress
 from phire.errors import InputError
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records.parallel_tasks import run_in_order
 from phire.records.patch_sampling import Window
 from phire.records.pixel_arrays import Layer, Layers

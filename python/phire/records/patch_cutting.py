@@ -11,7 +11,7 @@ import google_crc32c
 import numpy as np
 
 from phire.fields.normalization import Normalization
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records.anomalies import AnomalyFile
 from phire.records.field_in_memory import Resolution
 from phire.records.pixel_arrays import Fill, Layers

@@ -13,7 +13,7 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields.grid import Grid
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 
 @dataclasses.dataclass(frozen=True)

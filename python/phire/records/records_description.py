@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phire.fields.climatologies import described_statistics
-from phire.fields.time import duration_stated
+from phire.fields.time_axis import duration_stated
 from phire.records.manifest import BARE, NAME, Manifest
 from phire.value_text import Stated, channels_stated, counted, list_stated, size_stated
 

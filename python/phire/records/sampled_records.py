@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, provenance
+from phire import existing_outputs, files, provenance
 from phire.errors import InputError
 from phire.fields.normalization import Normalization, joined
 from phire.fields.normalization_fit import fit_normalization
-from phire.fields.normalization_kinds import parse_kinds
+from phire.fields.normalization_names import parse_kinds
 from phire.fields.source import Source
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 from phire.records import writing
 from phire.records.anomalies import Anomalies, AnomalyFile, read_anomalies, write_anomalies
 from phire.records.input_files import InputFile, split_names
@@ -69,7 +69,7 @@ def get_normalization(
 
     Args:
         parts: The channels, each in only one part.
-        kinds: See :func:`phire.fields.normalization_kinds.parse_kinds`; None uses those of
+        kinds: See :func:`phire.fields.normalization_names.parse_kinds`; None uses those of
             ``statistics``.
         statistics: File of statistics, or directory of other records; None fits to the fields.
 
@@ -153,7 +153,7 @@ def new_records(
         if Path(output).resolve() in (given, *given.parents):
             raise InputError(f"{output} is or contains the input {source}: name another output.")
     recorded = None if overwrite or not Path(output).exists() else options_of_records(output)
-    if provenance.already_made(output, recorded, options, overwrite):
+    if existing_outputs.already_made(output, recorded, options, overwrite):
         yield None
         return
     with files.replacing(output) as partial:

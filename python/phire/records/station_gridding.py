@@ -10,7 +10,7 @@ from phire import progress
 from phire.errors import InputError
 from phire.fields.grid import Grid
 from phire.fields.station_tables import read_station_table
-from phire.fields.time import TimeAxis
+from phire.fields.time_axis import TimeAxis
 
 PREFIX, MASK = "station_", "_mask"
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from phire import provenance
+from phire import existing_outputs
 from phire.errors import InputError
-from phire.fields.time import duration_stated
+from phire.fields.time_axis import duration_stated
 from phire.value_text import Stated, channels_stated, list_stated, size_stated
 
 METRIC_FILE = "metric.json"
@@ -79,7 +79,7 @@ def metric_already_made(
     Args:
         output: Directory of the metric.
         command: Key of the command in ``made_of`` of ``metric.json``.
-        options, overwrite: See :func:`phire.provenance.already_made`.
+        options, overwrite: See :func:`phire.existing_outputs.already_made`.
 
     Raises:
         InputError: The output was made by another command or with other options.
@@ -87,7 +87,7 @@ def metric_already_made(
     recorded = None
     if (Path(output) / METRIC_FILE).is_file():
         recorded = read_metric_file(output)["made_of"].get(command)
-    return provenance.already_made(output, recorded, options, overwrite)
+    return existing_outputs.already_made(output, recorded, options, overwrite)
 
 
 def _step_text(step: int | None) -> Stated | None:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from phire import provenance
+from phire import existing_outputs
 from phire.errors import InputError, naming_arguments
 from phire.training import devices as placement
 from phire.training.clipping import set_clipping
@@ -113,7 +113,7 @@ def train(
     _check_numbers(phases, keep, checkpoint_minutes, checkpoint_steps, seed)
     opened = look_at_run(run, options, overwrite)
     if opened is not None and opened.completed:
-        provenance.announce_finished(run)
+        existing_outputs.announce_finished(run)
         return opened
     chief, strategy = placement.is_chief(devices), placement.choose_strategy(devices)
     placement.prepare_process(precision, seed, deterministic)

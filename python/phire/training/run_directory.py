@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from phire import files, provenance
+from phire import existing_outputs, files, provenance
 from phire.errors import InputError
 
 CONFIG = "config.yaml"
@@ -155,7 +155,7 @@ def look_at_run(path: str | os.PathLike, options: Mapping[str, Any], overwrite: 
         recorded = dict(open_run(path).config)
     except InputError:
         recorded = None
-    provenance.already_made(path, recorded, files.plain(options), announce=False)
+    existing_outputs.already_made(path, recorded, files.plain(options), announce=False)
     return open_run(path)
 
 

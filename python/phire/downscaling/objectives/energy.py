@@ -10,12 +10,12 @@ import keras
 import tensorflow as tf
 
 from phire.downscaling.contents.pointwise import mse
-from phire.downscaling.contents.weighted_sum import open_metric
 from phire.downscaling.contents.weighting import mean as weighted_mean
 from phire.downscaling.energy_score import (
     absolute,
     fair_energy_score,
     first_differences,
+    learned_kernel,
     patch_distance,
     pooled,
 )
@@ -77,7 +77,7 @@ def energy_objective(
     distance = None
     if metric is not None and learned:
         layers = [layers] if isinstance(layers, str) else layers
-        distance = _learned_distance(task, metric, layers, beta)
+        distance = learned_kernel(task, metric, layers, beta)
     generator = task.build_network()
     if not {*RANDOM_INPUTS} & {*generator.input}:
         raise InputError(
@@ -120,19 +120,6 @@ def _check(
             f"pools={list(pools)} and patch={patch} must lie between 1 and half the side of the "
             f"records' patches, {smallest} points."
         )
-
-
-def _learned_distance(task: Task, metric: str, layers: Sequence[str] | None, beta: float) -> Any:
-    """Returns the distance of fields in a metric's features, to the power ``beta``, (B,)."""
-    from phire.rplearn import ContentLoss
-
-    opened = open_metric(metric, task.channels, task.units)
-    loss = ContentLoss(opened, normalization=task.normalization, layers=layers)
-
-    def distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        return (loss.call(a, b) + 1e-12) ** (beta / 2)
-
-    return distance
 
 
 class EnergyTraining(Supervised):

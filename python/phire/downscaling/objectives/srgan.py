@@ -230,8 +230,8 @@ class SuperResolution(Supervised):
         """
         variables = [variable.value for variable in self.discriminator.trainable_variables]
         if self.discriminator.compute_dtype == "float16":
-            # Where the discriminator is certain its gradient underflows in float16, and the ratio
-            # cannot restore the generator's gradient. Two backward passes avoid this.
+            # Where the discriminator is certain, its gradient underflows in float16 and cannot be
+            # rescaled to the generator's, as is done below. Two backward passes avoid this.
             gradients = tape.gradient(logits, variables, output_gradients=discriminator_gradient)
             return gradients, tape.gradient(logits, fields, output_gradients=generator_gradient)
         # Avoids a division by 0; a gradient of 1e-20 is too small to change any weight.

@@ -186,9 +186,9 @@ def _packaged_ffmpeg() -> str | None:
 
 
 def _upright(frames: Frames) -> tuple[bool, dict[str, xr.DataArray]]:
-    """Returns the fields of the first frame with coordinates, and True if they must be flipped.
+    """Returns True if rows must be flipped, and the fields of the first frame with coordinates.
 
-    Fields whose rows run from south to north are flipped, because images begin at the top.
+    Rows that run from south to north are flipped, because images begin at the top.
     """
     grid = frames.grid
     if grid.has_coordinates:

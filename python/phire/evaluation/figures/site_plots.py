@@ -26,7 +26,7 @@ from phire.evaluation.figures.style import (
 )
 from phire.evaluation.figures.time_axes import broken_at_gaps, time_axis
 from phire.evaluation.results import TRUTH
-from phire.fields.time import MONTHS, SEASONS
+from phire.fields.time_axis import MONTHS, SEASONS
 
 
 @styled

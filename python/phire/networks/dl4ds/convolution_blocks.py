@@ -13,7 +13,7 @@ import keras
 from phire.networks.blocks.dropout import MONTE_CARLO, dropout
 from phire.networks.blocks.partial_convolution import PartialConv2D
 from phire.networks.dl4ds.block_options import Style
-from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
+from phire.networks.dl4ds.window_reshaping import BatchToTime, TimeToBatch
 from phire.networks.fast_cpu import BatchNormalization
 
 

@@ -23,7 +23,7 @@ from phire.networks.blocks.sample_inputs import (
     without_margin,
 )
 from phire.networks.dl4ds.convolution_blocks import activated
-from phire.networks.dl4ds.time_axis import BatchToTime, RepeatOverTime, TimeToBatch
+from phire.networks.dl4ds.window_reshaping import BatchToTime, RepeatOverTime, TimeToBatch
 from phire.networks.shapes import Shapes
 
 

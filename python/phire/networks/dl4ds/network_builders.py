@@ -31,8 +31,8 @@ from phire.networks.dl4ds.output_module import (
     with_local_features,
 )
 from phire.networks.dl4ds.recurrent import RECURRENT_BACKBONES, recurrent_backbone
-from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
 from phire.networks.dl4ds.upsampling import UPSAMPLINGS, enlarged, enlarged_as_dl4ds, step_factors
+from phire.networks.dl4ds.window_reshaping import BatchToTime, TimeToBatch
 from phire.networks.option_checks import check_choice
 from phire.networks.registry import network
 from phire.networks.shapes import Shapes
@@ -164,7 +164,10 @@ class _Plan:
 
 
 def _features(inputs: dict[str, Any], plan: _Plan) -> Any:
-    """Returns the backbone's features of all frames, on the fine grid for ``pre``, else coarse."""
+    """Returns the backbone's features of all frames.
+
+    They are on the fine grid if the upsampling is ``pre``, else on the coarse grid.
+    """
     window = plan.shapes.window
     x = joined_input(
         inputs, plan.shapes, plan.upsampling, plan.interpolation,

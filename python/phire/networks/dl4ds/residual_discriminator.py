@@ -18,7 +18,7 @@ from phire.networks.dl4ds.block_options import PRESETS, Style
 from phire.networks.dl4ds.convolution_blocks import residual_block
 from phire.networks.dl4ds.frames import frames_of, maps_of
 from phire.networks.dl4ds.recurrent import recurrent_block
-from phire.networks.dl4ds.time_axis import BatchToTime, TimeToBatch
+from phire.networks.dl4ds.window_reshaping import BatchToTime, TimeToBatch
 from phire.networks.option_checks import check_choice, check_share
 from phire.networks.registry import discriminator
 from phire.networks.shapes import Shapes

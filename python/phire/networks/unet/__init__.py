@@ -1,1 +1,1 @@
-"""U-Nets as generators and as denoisers; ``presets`` holds the builder and its presets."""
+"""U-Nets as generators and as denoisers; ``unet_builder`` holds the builder and its presets."""

@@ -362,8 +362,8 @@ class TimeAxis:
         """Returns the times for xarray: datetime64[ns], cftime objects, or int64 steps."""
         if not self.has_calendar:
             return self.values
-        # datetime64[ns] ends in 2262, 9.2e9 s after 1970, and has the proleptic calendar, which
-        # agrees with the standard one after 1582.
+        # datetime64[ns] ends in 2262, 9.2e9 s after 1970, and has the proleptic Gregorian
+        # calendar, which agrees with the standard one after 1582.
         if self.calendar in STANDARD and (np.abs(self.values) < 9e9).all():
             return self.values.astype("datetime64[s]").astype("datetime64[ns]")
         return self.dates()

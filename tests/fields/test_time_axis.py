@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from phire import progress
 from phire.errors import InputError
-from phire.fields.time import EPOCH, TimeAxis, duration_text, parse_duration
+from phire.fields.time_axis import EPOCH, TimeAxis, duration_text, parse_duration
 
 pytestmark = pytest.mark.versions
 
