@@ -19,6 +19,7 @@ from phire.evaluation.figures.city_plots import (
     city_quantile_figure,
 )
 from phire.evaluation.figures.coherence_plots import coherence_figure
+from phire.evaluation.figures.curve_plots import Panel, curve_figure
 from phire.evaluation.figures.distribution_plots import quantile_figure, smooth_density
 from phire.evaluation.figures.images import (
     error_range,
@@ -552,6 +553,24 @@ def test_an_ensembles_members_are_a_band_in_each_figure(tmp_path):
         others = {folder.styles[n].colour.lower() for n in ("bicubic", "mse + adversarial")}
         # Of single fields, semivariograms have intervals.
         assert name.startswith("semivariogram") or not others & colours, name
+
+
+def test_a_legend_of_many_candidates_leaves_the_panels_their_height():
+    values = like_results(
+        "high_pass", exceedance=[[[0.1, 0.01]]], channel=["t"], degree=[32], multiple=[1, 2]
+    )  # fmt: skip
+    panels = [Panel("errors", "exceedance", "multiple", "multiple", "share", {"degree": 32})]
+    heights = {}
+    for count in (2, 16):
+        results = {f"candidate with a long name, seed {i}": values for i in range(count)}
+        figure = curve_figure(results, panels, channel="t")
+        figure.canvas.draw()
+        (axes,), (legend,) = figure.axes, figure.legends
+        box = legend.get_window_extent()
+        assert not box.overlaps(axes.get_window_extent())
+        assert box.y0 >= 0
+        heights[count] = axes.get_window_extent().height
+    assert heights[16] == pytest.approx(heights[2], rel=0.1)
 
 
 def test_projections_of_an_ensemble_have_bars_of_its_members():

@@ -11,6 +11,12 @@ from matplotlib.lines import Line2D
 
 from phire.evaluation.figures.style import OF_MEMBERS, Style
 
+ROWS_WITHIN = 2
+"""Number of rows of a legend for which figures have room."""
+
+ROW = 0.21
+"""Height of a row in inches."""
+
 
 def legend_below(
     figure: Figure,
@@ -20,7 +26,7 @@ def legend_below(
     extra: Sequence[Any] = (),
     markers: bool = False,
 ) -> None:
-    """Adds one legend below all panels, where it covers no data.
+    """Adds one legend below all panels, where it covers no data; it may make the figure higher.
 
     If a panel shows ranges over members, which have the label :data:`OF_MEMBERS`, the legend names
     them.
@@ -56,7 +62,10 @@ def legend_below(
     while columns > 1 and _table_width(widths, columns) > figure.get_figwidth() - 0.3:
         columns -= 1
     # Rows of nearly equal length. matplotlib fills a legend by columns, but it is read by rows.
-    columns = math.ceil(len(handles) / math.ceil(len(handles) / columns))
+    rows = math.ceil(len(handles) / columns)
+    columns = math.ceil(len(handles) / rows)
+    # Further rows make the figure higher, so that the panels keep their height.
+    figure.set_figheight(figure.get_figheight() + ROW * max(0, rows - ROWS_WITHIN))
     order = [i for column in range(columns) for i in range(column, len(handles), columns)]
     figure.legend(
         handles=[handles[i] for i in order],
