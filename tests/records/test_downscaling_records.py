@@ -11,7 +11,7 @@ from phire.fields.coarsening import CoarsenedSource
 from phire.fields.grid import Grid
 from phire.fields.store import open_store
 from phire.records import Manifest, write_downscaling_records, write_pair_records
-from phire.records.features import DOWNSCALING_INTEGERS
+from phire.records.tfrecord_encoding import DOWNSCALING_INTEGERS
 from records.stores import make_store, shard_bytes
 
 OPTIONS = {"patch": (8, 12), "scale": 4, "patches_per_field": 5, "shards": 2}

@@ -15,7 +15,7 @@ from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
 from phire.fields.store import open_store
 from phire.records import Manifest, describe_records, write_pair_records
-from phire.records.features import PAIR_FLOATS
+from phire.records.tfrecord_encoding import PAIR_FLOATS
 from records.stores import make_store, shard_bytes
 
 OPTIONS = {
@@ -201,7 +201,7 @@ def test_workers_change_no_byte_and_one_may_be_lost(tmp_path, sphere, monkeypatc
 def test_more_shards_than_files_are_kept_open(tmp_path, sphere, monkeypatch):
     make_store(tmp_path / "store.h5", grid=sphere)
     write(tmp_path / "store.h5", tmp_path / "a", shards=7)
-    monkeypatch.setattr("phire.records.writing.OPEN_FILES", 2)
+    monkeypatch.setattr("phire.records.tfrecord_writing.OPEN_FILES", 2)
     write(tmp_path / "store.h5", tmp_path / "b", shards=7)
     assert shard_bytes(tmp_path / "a") == shard_bytes(tmp_path / "b")
 

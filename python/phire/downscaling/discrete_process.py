@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from phire.downscaling.preconditioning import Mixture, Scalings
-from phire.downscaling.samplers.discrete import PREDICTIONS
+from phire.downscaling.samplers.ddpm_and_ddim import PREDICTIONS
 from phire.downscaling.samplers.discrete_levels import (
     betas,
     noise_to_signal,

@@ -30,7 +30,7 @@ from phire.downscaling.supported_options import SupportedOptions, check_bounds
 from phire.downscaling.whole_field_inputs import WholeFieldInputs
 from phire.downscaling.whole_fields import WholeFields
 from phire.errors import InputError, WorkError
-from phire.fields.coarsening import with_block_means
+from phire.fields.block_mean_correction import with_block_means
 from phire.fields.grid import Grid
 from phire.part_registry import Specification
 from phire.records.schema import SampleSchema

@@ -12,7 +12,7 @@ import numpy as np
 
 from phire.errors import InputError
 from phire.fields import native_libraries  # noqa: F401
-from phire.fields.global_rows import GEOMETRIES, POLAR_GAP, ideal_latitudes, possible_rows
+from phire.fields.global_latitudes import GEOMETRIES, POLAR_GAP, ideal_latitudes, possible_rows
 
 EARTH_RADIUS = 6.3712e6
 """Radius of the Earth, m; pyspharm's and the ECMWF's values agree with it to four digits."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from phire.errors import InputError
 from phire.fields.normalization import Normalization
-from phire.records import features
+from phire.records import tfrecord_encoding as encoding
 from phire.records.manifest import BARE, Manifest
 from phire.records.pair_records import pair_schema
 from phire.records.schema import DOWNSCALING, TARGET, SampleArray, SampleSchema
@@ -40,7 +40,7 @@ def open_bare(
     if normalization not in (None, "z", "none"):
         raise InputError(f"--normalization {normalization} must be z or none for bare records.")
     classes = None
-    if set(features.PAIR_PIXELS) <= set(first.features.feature):
+    if set(encoding.PAIR_PIXELS) <= set(first.features.feature):
         labels = raw.batch(256).map(read_labels).as_numpy_iterator()
         classes = int(max(batch.max() for batch in labels))
     schema, dtype = _schema(first, path, classes)
@@ -121,7 +121,7 @@ def _schema(first: tf.train.Example, path: Path, classes: int | None) -> tuple[S
         channels, units = _unknown(depth)
         schema = pair_schema(channels, units, patch, classes, Normalization.identity(channels))
         return schema, dtype("patch1", math.prod(patch) * depth)
-    if set(features.DOWNSCALING_PIXELS) <= set(found):
+    if set(encoding.DOWNSCALING_PIXELS) <= set(found):
         low, high = ((integer(f"h_{r}"), integer(f"w_{r}")) for r in ("LR", "HR"))
         channels, units = _unknown(integer("c"))
         if high[0] % low[0] or high[0] // low[0] != high[1] / low[1]:

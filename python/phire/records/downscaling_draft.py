@@ -13,7 +13,7 @@ from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization, joined
 from phire.fields.selection import ChannelSelection
 from phire.fields.source import ArraySource
-from phire.records import writing
+from phire.records import tfrecord_writing
 from phire.records.anomalies import Anomalies, fit_anomalies, parse_choices
 from phire.records.downscaling_samples import Samples
 from phire.records.patch_cutting import Cuts
@@ -56,7 +56,7 @@ def draft_records(
             seed=shape.seed, window=steps, blocked=blocked, absent=absent,
         )  # fmt: skip
 
-    def arrange(plan: PatchPlan) -> tuple[writing.Contents, Cuts]:
+    def arrange(plan: PatchPlan) -> tuple[tfrecord_writing.Contents, Cuts]:
         return samples.arrange(plan, fields.layers, options["dtype"])
 
     def fit() -> dict[str, Normalization]:

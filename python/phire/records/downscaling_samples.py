@@ -15,7 +15,8 @@ from phire.fields.covariates import covariate_channels
 from phire.fields.padding import padded_grid, padding
 from phire.fields.source import ArraySource
 from phire.fields.units import difference
-from phire.records import features, writing
+from phire.records import tfrecord_encoding as encoding
+from phire.records import tfrecord_writing
 from phire.records.coarse_grid import CoarseGrid, coarse_grid, coarse_part
 from phire.records.fine_static_maps import read_static
 from phire.records.grid_points import fine_points
@@ -218,7 +219,7 @@ class Samples:
 
     def arrange(
         self, plan: PatchPlan, layers: Sequence[Layer], dtype: str
-    ) -> tuple[writing.Contents, Cuts]:
+    ) -> tuple[tfrecord_writing.Contents, Cuts]:
         """Returns the metadata of the records of a plan, and the patches to cut for them.
 
         Args:
@@ -234,7 +235,7 @@ class Samples:
             "index": plan.time,
             **{
                 name: np.full(count, value)
-                for name, value in zip(features.DOWNSCALING_INTEGERS[1:], constants, strict=True)
+                for name, value in zip(encoding.DOWNSCALING_INTEGERS[1:], constants, strict=True)
             },
             "c_LR": np.full(count, channels["low"]),
             "row": plan.row * self.shape.scale,
@@ -246,8 +247,8 @@ class Samples:
             values = layer.patch[0] * layer.patch[1]
             values *= channels[layer.array]
             size = -(-values // 8) if layer.bits else values * np.dtype(dtype).itemsize
-            pixels[features.PIXELS[layer.name]] = steps * size
-        contents = writing.Contents(integers, {}, pixels, steps)
+            pixels[encoding.PIXELS[layer.name]] = steps * size
+        contents = tfrecord_writing.Contents(integers, {}, pixels, steps)
         return contents, Cuts(
             time=plan.steps.T.ravel(),
             row=np.tile(plan.row, steps),

@@ -14,7 +14,8 @@ from phire.errors import InputError, naming_arguments
 from phire.fields.cluster import cluster
 from phire.fields.grid import Grid
 from phire.fields.normalization import Normalization
-from phire.records import features, sampled_records, writing
+from phire.records import sampled_records, tfrecord_writing
+from phire.records import tfrecord_encoding as encoding
 from phire.records.input_files import InputFile
 from phire.records.manifest import Manifest
 from phire.records.patch_cutting import Cuts
@@ -121,7 +122,7 @@ def _pair_draft(
             classes=classes, seed=options["seed"], blocked=blocked, absent=absent,
         )  # fmt: skip
 
-    def arrange(plan: PairPlan) -> tuple[writing.Contents, Cuts]:
+    def arrange(plan: PairPlan) -> tuple[tfrecord_writing.Contents, Cuts]:
         return arrange_pairs(plan, source, patch, classes, options["dtype"])
 
     def fit() -> dict[str, Normalization]:
@@ -186,7 +187,7 @@ def pair_schema(
             "first": first,
             "second": dataclasses.replace(first, offsets=tuple(range(1, classes + 1))),
             "label": SampleArray(("lag",), ("step",), ()),
-            "position": SampleArray(features.PAIR_FLOATS, ("degrees",) * 4, (4,)),
+            "position": SampleArray(encoding.PAIR_FLOATS, ("degrees",) * 4, (4,)),
         },
         classes=classes,
         domain=grid,
@@ -197,7 +198,7 @@ def pair_schema(
 
 def arrange_pairs(
     plan: PairPlan, source: InputFile, patch: tuple[int, int], classes: int, dtype: str
-) -> tuple[writing.Contents, Cuts]:
+) -> tuple[tfrecord_writing.Contents, Cuts]:
     """Returns the metadata of the records of a plan, and the patches to cut for them.
 
     Args:
@@ -215,10 +216,10 @@ def arrange_pairs(
         **{name: np.full(count, value) for name, value in constants.items()},
     }
     size = patch[0] * patch[1] * depth * np.dtype(dtype).itemsize
-    contents = writing.Contents(
+    contents = tfrecord_writing.Contents(
         integers,
-        dict(zip(features.PAIR_FLOATS, patch_edges(source.grid, plan.row, plan.column, patch))),
-        dict.fromkeys(features.PAIR_PIXELS, size),
+        dict(zip(encoding.PAIR_FLOATS, patch_edges(source.grid, plan.row, plan.column, patch))),
+        dict.fromkeys(encoding.PAIR_PIXELS, size),
     )
     twice = np.arange(count)
     return contents, Cuts(

@@ -12,10 +12,11 @@ import numpy as np
 
 from phire.fields.normalization import Normalization
 from phire.fields.time_axis import TimeAxis
+from phire.records import presence_bits
 from phire.records.anomalies import AnomalyFile
 from phire.records.field_in_memory import Resolution
 from phire.records.pixel_arrays import Fill, Layers
-from phire.records.writing import ShardFiles
+from phire.records.tfrecord_writing import ShardFiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Cutter:
             return
         height, width = layer.patch
         places = layer.places(places, field.shape[2], self.wraps)
-        pack = _bits if layer.bits else np.ndarray.tobytes
+        pack = presence_bits.packed if layer.bits else np.ndarray.tobytes
         moments = self._moments(number, time)
         many = len(places) * height * width > field.shape[1] * field.shape[2]
         if many or moments is not None:
@@ -163,11 +164,6 @@ class Cutter:
         normalised = np.empty(out.shape, np.float32)  # `out` may be float16
         self.normalizations[number].apply_planes(planes, normalised)
         out[...] = (normalised - moments[0]) / moments[1]
-
-
-def _bits(values: np.ndarray) -> bytes:
-    """Packs values as bits, the first one in the highest bit of the first byte."""
-    return np.packbits(values).tobytes()
 
 
 def cut_fields(

@@ -19,7 +19,7 @@ from phire.fields.normalization_fit import fit_normalization
 from phire.fields.normalization_names import parse_kinds
 from phire.fields.source import Source
 from phire.fields.time_axis import TimeAxis
-from phire.records import writing
+from phire.records import tfrecord_writing
 from phire.records.anomalies import Anomalies, AnomalyFile, read_anomalies, write_anomalies
 from phire.records.input_files import InputFile, split_names
 from phire.records.manifest import NAME, Manifest, options_of_records
@@ -189,7 +189,7 @@ class Draft:
     layers: Layers
     place: Window
     draw: Callable[[Blocked | None, np.ndarray | None], Plan]
-    arrange: Callable[[Plan], tuple[writing.Contents, Cuts]]
+    arrange: Callable[[Plan], tuple[tfrecord_writing.Contents, Cuts]]
     fit: Callable[[], Mapping[str, Normalization]]
     masked: Callable[[Sequence[str]], Draft] | None = None
     least_valid: float | None = None
@@ -297,18 +297,18 @@ def make_records(
         plan = draft.draw(None if missing == "fill" else found.blocked, found.absent)
         written = _write_pixels(directory, draft, plan, fitted, local, options, client, missing)
     contents, places, crcs = written
-    names = writing.shard_names(options["shards"])
+    names = tfrecord_writing.shard_names(options["shards"])
     parts = np.array_split(np.arange(contents.count), -(-contents.count // 4096))
     tasks = [
         (directory, names, contents.part(part), places.shard[part], places.offset[part],
          places.length[part], crcs[part])
         for part in parts
     ]  # fmt: skip
-    _run(writing.seal, tasks, client, "closing records", "records", list(map(len, parts)))
+    _run(tfrecord_writing.seal, tasks, client, "closing records", "records", list(map(len, parts)))
     if options["compression"] != "none":
         tasks = [(directory / name, options["compression"]) for name in names]
-        _run(writing.compress, tasks, client, "compressing", "shards", [1] * len(tasks))
-        writing.finish_compressed(directory, names)
+        _run(tfrecord_writing.compress, tasks, client, "compressing", "shards", [1] * len(tasks))
+        tfrecord_writing.finish_compressed(directory, names)
     return WrittenRecords(contents.count, names, draft.layers.layers, fitted, noted, anomalies)
 
 
@@ -335,7 +335,7 @@ def _write_pixels(
     options: Mapping[str, Any],
     client: Any,
     missing: str | None,
-) -> tuple[writing.Contents, writing.Places, np.ndarray] | None:
+) -> tuple[tfrecord_writing.Contents, tfrecord_writing.Places, np.ndarray] | None:
     """Writes the pixels of all records; returns None at an unexpected missing value."""
     contents, cuts = draft.arrange(plan)
     if options["shards"] > contents.count:
@@ -343,9 +343,9 @@ def _write_pixels(
             f"--shards {options['shards']} is more than the {contents.count} records: choose fewer "
             "shards."
         )
-    places = writing.assign_places(contents, options["shards"], options["seed"])
-    names = writing.shard_names(options["shards"])
-    writing.allocate(directory, names, places.sizes)
+    places = tfrecord_writing.assign_places(contents, options["shards"], options["seed"])
+    names = tfrecord_writing.shard_names(options["shards"])
+    tfrecord_writing.allocate(directory, names, places.sizes)
     arrays = [layer.normalized_as for layer in draft.layers.layers]
     cutter = Cutter(
         draft.layers, tuple(fitted.get(name) for name in arrays),

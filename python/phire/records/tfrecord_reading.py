@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from phire.errors import InputError, naming_arguments
 from phire.fields.covariates import covariates, patch_longitudes
-from phire.records import features
+from phire.records import presence_bits
+from phire.records import tfrecord_encoding as encoding
 from phire.records.fine_static_maps import load_statics
 from phire.records.manifest import Manifest
 from phire.records.parallel_tasks import available_cores
@@ -136,7 +137,7 @@ class Records:
         return batches.with_options(options).prefetch(2)
 
     def _record_bytes(self) -> int:
-        names = features.PIXELS.keys() & self.schema.arrays.keys()
+        names = encoding.PIXELS.keys() & self.schema.arrays.keys()
         values = sum(math.prod(self.schema.arrays[name].shape) for name in names)
         return values * np.dtype(self.manifest.dtype).itemsize + 256
 
@@ -161,25 +162,25 @@ class Records:
     def decode(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decodes serialised records, (n,), to a batch as in :meth:`dataset`."""
         arrays = self.schema.arrays
-        pixels = [name for name in features.PIXELS if name in arrays]
-        wanted = {features.PIXELS[name]: tf.io.FixedLenFeature([], tf.string) for name in pixels}
+        pixels = [name for name in encoding.PIXELS if name in arrays]
+        wanted = {encoding.PIXELS[name]: tf.io.FixedLenFeature([], tf.string) for name in pixels}
         if self.schema.kind == PAIRS:
             wanted["label"] = tf.io.FixedLenFeature([], tf.int64)
-            wanted |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in features.PAIR_FLOATS}
+            wanted |= {n: tf.io.FixedLenFeature([], tf.float32, -1.0) for n in encoding.PAIR_FLOATS}
         elif "position" in arrays:
             wanted |= {n: tf.io.FixedLenFeature([], tf.int64) for n in ("row", "column", "time")}
         parsed = tf.io.parse_example(records, wanted)
         sample = {
-            name: (_unpacked if name in PRESENCE else self._pixels)(
-                parsed[features.PIXELS[name]], arrays[name]
-            )
+            name: presence_bits.unpacked(parsed[encoding.PIXELS[name]], arrays[name].shape)
+            if name in PRESENCE
+            else self._pixels(parsed[encoding.PIXELS[name]], arrays[name])
             for name in pixels
         }
         if "position" in arrays and self.schema.kind == DOWNSCALING:
             sample |= self._placed(parsed)
         if self.schema.kind == PAIRS:
             sample["label"] = parsed["label"]
-            sample["position"] = tf.stack([parsed[name] for name in features.PAIR_FLOATS], axis=1)
+            sample["position"] = tf.stack([parsed[name] for name in encoding.PAIR_FLOATS], axis=1)
         return sample
 
     def _placed(self, parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -222,22 +223,6 @@ class Records:
         if self.manifest.physical:
             pixels = array.normalization.apply(pixels, xp=_TensorMath)
         return tf.cast(pixels, tf.float32)
-
-
-def _unpacked(data: tf.Tensor, array: SampleArray) -> tf.Tensor:
-    """Unpacks (n,) bytes of one bit per value to (n, …, H, W, C) float32.
-
-    Each time step begins at a whole byte.
-    """
-    values = math.prod(array.shape[-3:])
-    size = -(-values // 8)
-    steps = math.prod(array.shape[:-3])
-    flat = tf.io.decode_raw(data, tf.uint8, fixed_length=steps * size)
-    shifts = tf.constant(np.arange(7, -1, -1), tf.uint8)
-    bits = tf.bitwise.right_shift(tf.reshape(flat, (-1, steps, size, 1)), shifts)
-    bits = tf.bitwise.bitwise_and(bits, tf.constant(1, tf.uint8))
-    bits = tf.reshape(bits, (-1, steps, 8 * size))[..., :values]
-    return tf.cast(tf.reshape(bits, (data.shape[0] or -1, *array.shape)), tf.float32)
 
 
 def _covariates(schema: SampleSchema, times: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from phire.downscaling.downscaler import Downscaler
 from phire.downscaling.generator_task import Task
 from phire.downscaling.generator_training import objectives
 from phire.downscaling.sampler_choice import choose_sampler
-from phire.downscaling.samplers.discrete import clean_and_noise
+from phire.downscaling.samplers.ddpm_and_ddim import clean_and_noise
 from phire.downscaling.samplers.discrete_levels import noise_to_signal
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.errors import InputError

@@ -72,7 +72,7 @@ class Conservation(keras.layers.Layer):
     climate downscaling", JMLR 24). Means are taken of physical values, weighted by the areas of the
     domain's rows if these are given; rows beyond the domain have the area of its outermost row.
     Prediction restores the area-weighted means on any grid
-    (:func:`phire.fields.coarsening.with_block_means`).
+    (:func:`phire.fields.block_mean_correction.with_block_means`).
 
     Args:
         scale: Side of a block in fine points.

@@ -9,28 +9,28 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phire.records import features
+from phire.records import tfrecord_encoding as encoding
 
 
 def assemble(integers, floats, pixels):
     """A framed record, put together as the writers do it."""
     sizes = {name: len(data) for name, data in pixels.items()}
-    (length,) = features.record_lengths(
+    (length,) = encoding.record_lengths(
         {name: np.array([value]) for name, value in integers.items()}, list(floats), sizes
     )
-    heads = [features.pixel_head(name, size) for name, size in sizes.items()]
-    record, crc = features.record_head(
+    heads = [encoding.pixel_head(name, size) for name, size in sizes.items()]
+    record, crc = encoding.record_head(
         int(length), list(integers.items()), list(floats.items()), heads[0]
     )
     crc = np.array([crc], np.uint32)
     for i, data in enumerate(pixels.values()):
         if i:
             record += heads[i]
-            crc = features.joined_crc(crc, google_crc32c.value(heads[i]), len(heads[i]))
-        assert len(record) == length - features.pixel_places(sizes)[i]
+            crc = encoding.joined_crc(crc, google_crc32c.value(heads[i]), len(heads[i]))
+        assert len(record) == length - encoding.pixel_places(sizes)[i]
         record += data
-        crc = features.joined_crc(crc, google_crc32c.value(data), len(data))
-    record += struct.pack("<I", int(features.masked(crc)[0]))
+        crc = encoding.joined_crc(crc, google_crc32c.value(data), len(data))
+    record += struct.pack("<I", int(encoding.masked(crc)[0]))
     assert len(record) == length
     return record
 
@@ -64,7 +64,7 @@ def test_tensorflow_reads_what_was_put_together(
     "value", [0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**35, 2**62, -1, -(2**40)]
 )
 def test_lengths_follow_from_the_values(value):
-    (length,) = features.record_lengths({"index": np.array([value])}, [], {"a": 5})
+    (length,) = encoding.record_lengths({"index": np.array([value])}, [], {"a": 5})
     example = tf.train.Example()
     example.features.feature["index"].int64_list.value.append(value)
     example.features.feature["a"].bytes_list.value.append(b"12345")
@@ -74,7 +74,7 @@ def test_lengths_follow_from_the_values(value):
 
 @given(first=st.binary(max_size=1000), second=st.binary(max_size=1000))
 def test_joined_checksums_are_those_of_the_whole(first, second):
-    joined = features.joined_crc(
+    joined = encoding.joined_crc(
         np.array([google_crc32c.value(first)]), google_crc32c.value(second), len(second)
     )
     assert joined[0] == google_crc32c.value(first + second)

@@ -24,7 +24,7 @@ import google_crc32c
 import numpy as np
 
 from phire.errors import WorkError
-from phire.records import features
+from phire.records import tfrecord_encoding as encoding
 from phire.value_text import size_text
 
 BLOCK = 4 << 20
@@ -83,7 +83,7 @@ class Places:
         end = self.offset + self.length
         sizes = np.array(list(contents.pixels.values())) // contents.segments
         within = sizes[:, None] * np.arange(contents.segments)
-        begin = within - features.pixel_places(contents.pixels)[:, None]
+        begin = within - encoding.pixel_places(contents.pixels)[:, None]
         return end[:, None] + begin.ravel()
 
 
@@ -97,7 +97,7 @@ def assign_places(contents: Contents, shards: int, seed: int) -> Places:
     rank[order] = np.arange(count)
     bounds = np.linspace(0, count, shards + 1).round().astype(np.int64)
     shard = np.searchsorted(bounds, rank, side="right") - 1
-    length = features.record_lengths(contents.integers, list(contents.floats), contents.pixels)
+    length = encoding.record_lengths(contents.integers, list(contents.floats), contents.pixels)
     ends = np.concatenate([[0], np.cumsum(length[order])])
     base = ends[bounds[:-1]]
     offset = np.empty(count, np.int64)
@@ -193,15 +193,15 @@ def seal(
         shard, offset, length: Shard, offset and length of each record, (n,).
         crcs: (n, pixel features × segments) CRC32C of the pixels.
     """
-    heads = [features.pixel_head(*item) for item in contents.pixels.items()]
-    back = features.pixel_places(contents.pixels)
+    heads = [encoding.pixel_head(*item) for item in contents.pixels.items()]
+    back = encoding.pixel_places(contents.pixels)
     integers = {name: values.tolist() for name, values in contents.integers.items()}
     floats = {name: values.tolist() for name, values in contents.floats.items()}
     places = list(zip(shard.tolist(), offset.tolist(), length.tolist()))
     crc = np.empty(len(places), np.uint32)
     with ShardFiles(directory, names) as files:
         for i, (number, first, size) in enumerate(places):
-            head, crc[i] = features.record_head(
+            head, crc[i] = encoding.record_head(
                 size,
                 [(name, values[i]) for name, values in integers.items()],
                 [(name, values[i]) for name, values in floats.items()],
@@ -213,10 +213,10 @@ def seal(
         for feature, size in enumerate(contents.pixels.values()):
             if feature:
                 head = heads[feature]
-                crc = features.joined_crc(crc, google_crc32c.value(head), len(head))
+                crc = encoding.joined_crc(crc, google_crc32c.value(head), len(head))
             for segment in range(feature * contents.segments, (feature + 1) * contents.segments):
-                crc = features.joined_crc(crc, crcs[:, segment], size // contents.segments)
-        for (number, first, size), value in zip(places, features.masked(crc).tolist()):
+                crc = encoding.joined_crc(crc, crcs[:, segment], size // contents.segments)
+        for (number, first, size), value in zip(places, encoding.masked(crc).tolist()):
             files.write(number, first + size - 4, struct.pack("<I", value))
 
 

@@ -7,7 +7,7 @@ record alone.
 TFRecord: length (uint64), masked CRC32C of the length, data, masked CRC32C of the data, all
 little-endian (tensorflow/core/lib/io/record_writer.h).
 
-``tests/records/test_features.py`` checks the bytes by reading them with
+``tests/records/test_tfrecord_encoding.py`` checks the bytes by reading them with
 ``tf.data.TFRecordDataset``, which verifies both checksums, and ``tf.train.Example``.
 """
 

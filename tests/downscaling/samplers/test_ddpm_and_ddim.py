@@ -8,7 +8,7 @@ import pytest
 from downscaling.noisy_fields import noised, velocity
 from networks.truth_weights import truth
 from phire.downscaling import samplers
-from phire.downscaling.samplers.discrete import (
+from phire.downscaling.samplers.ddpm_and_ddim import (
     clean_and_noise,
     clipped,
     ddim_step,
