@@ -94,7 +94,8 @@ def training(case: str, precision: str, options: argparse.Namespace, rival: PyTo
     from phire.downscaling.generator_training import objectives
     from phire.networks import network as networks
     from phire.records import open_records
-    from phire.training.devices import choose_strategy, prepare_process
+    from phire.training.determinism import prepare_process
+    from phire.training.devices import choose_strategy
     from phire.training.step_graphs import Stepper
 
     size = CASES[case]["batch"]
@@ -178,7 +179,7 @@ def sampling(options: argparse.Namespace) -> None:
     """Prints the time that tiling takes, and the peak memory of predictions."""
     from phire.downscaling.denoising import DenoisedFields
     from phire.training import open_run
-    from phire.training.devices import prepare_process
+    from phire.training.determinism import prepare_process
 
     prepare_process("float32", 0, False)
     with tempfile.TemporaryDirectory() as folder:

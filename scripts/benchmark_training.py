@@ -34,7 +34,8 @@ from phire.errors import InputError
 from phire.fields import Grid, StoreWriter, TimeAxis
 from phire.records import open_records, write_downscaling_records, write_pair_records
 from phire.training import Objective
-from phire.training.devices import choose_strategy, prepare_process
+from phire.training.determinism import prepare_process
+from phire.training.devices import choose_strategy
 from phire.training.step_graphs import Stepper
 
 CLASSES = 23

@@ -19,7 +19,8 @@ from phire.downscaling.generator_task import Task
 from phire.downscaling.generator_training import objectives
 from phire.networks import network as networks
 from phire.records import open_records
-from phire.training.devices import choose_strategy, prepare_process
+from phire.training.determinism import prepare_process
+from phire.training.devices import choose_strategy
 from phire.training.step_graphs import Stepper
 
 

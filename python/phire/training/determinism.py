@@ -1,12 +1,14 @@
-"""Deterministic operations: a step gives the same bits however busy the machine is."""
+"""Random seeds, and deterministic operations, whose result does not depend on timing."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
+from phire.training.precision import set_precision
 from phire.training.private_interfaces import replace_sum_of_tensors, sum_of_tensors
 
 
@@ -32,3 +34,11 @@ def enable_determinism() -> None:
         return tf.reduce_sum(tf.stack(inputs), axis=0, name=name)
 
     replace_sum_of_tensors(in_order)
+
+
+def prepare_process(precision: str, seed: int, deterministic: bool) -> None:
+    """Seeds all random generators, sets the precision, enables determinism if asked for."""
+    keras.utils.set_random_seed(seed)
+    set_precision(precision)
+    if deterministic:
+        enable_determinism()

@@ -6,18 +6,11 @@ import functools
 import json
 import os
 
-import keras
 import tensorflow as tf
 
 from phire.errors import InputError, naming_arguments
-from phire.training.determinism import enable_determinism
 
 DEVICES = ("auto", "cpu", "gpu", "multiworker")
-PRECISIONS = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
 
 
 @naming_arguments()
@@ -150,41 +143,3 @@ class Agreement:
     def wait(self) -> None:
         """Barrier: waits for all processes."""
         self.mean(0.0)
-
-
-def set_precision(precision: str) -> None:
-    """Sets the dtype policy of networks that are built after this call.
-
-    Args:
-        precision: ``float32``, ``bfloat16`` or ``float16``; the last two compute in 16 bits and
-            keep float32 weights.
-
-    Raises:
-        InputError: ``precision`` is unknown.
-    """
-    if precision not in PRECISIONS:
-        raise InputError(f"--precision {precision} must be one of {', '.join(PRECISIONS)}.")
-    keras.config.set_dtype_policy(PRECISIONS[precision])
-
-
-def prepare_process(precision: str, seed: int, deterministic: bool) -> None:
-    """Seeds all random generators, sets the precision, enables determinism if asked for."""
-    keras.utils.set_random_seed(seed)
-    set_precision(precision)
-    if deterministic:
-        enable_determinism()
-
-
-def for_float16(
-    optimizer: keras.optimizers.Optimizer, precision: str | None = None
-) -> keras.optimizers.Optimizer:
-    """Wraps an optimizer in dynamic loss scaling if the networks compute in float16.
-
-    Args:
-        optimizer: Any optimizer; returned unchanged for other precisions.
-        precision: Precision of the networks; None for the current dtype policy.
-    """
-    policy = PRECISIONS.get(precision, keras.config.dtype_policy().name)
-    if policy != "mixed_float16":
-        return optimizer
-    return keras.optimizers.LossScaleOptimizer(optimizer)

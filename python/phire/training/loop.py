@@ -14,6 +14,7 @@ from phire import existing_outputs
 from phire.errors import InputError, naming_arguments
 from phire.training import devices as placement
 from phire.training.clipping import set_clipping
+from phire.training.determinism import prepare_process
 from phire.training.lost_machine import naming_lost_machine
 from phire.training.objective import Objective
 from phire.training.optimizers import set_weight_decay
@@ -116,7 +117,7 @@ def train(
         existing_outputs.announce_finished(run)
         return opened
     chief, strategy = placement.is_chief(devices), placement.choose_strategy(devices)
-    placement.prepare_process(precision, seed, deterministic)
+    prepare_process(precision, seed, deterministic)
     with naming_lost_machine():
         agreement = placement.Agreement(strategy, chief)
         objective, average = _build_objective(build, strategy, ema, clipping, weight_decay)

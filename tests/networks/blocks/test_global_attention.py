@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from phire.networks.blocks import global_attention
-from phire.networks.blocks.global_attention import FieldAttention, TokenAttention, attend
+from phire.networks.blocks.global_attention import FieldAttention, attend
+from phire.networks.blocks.token_attention import TokenAttention
 
 RANDOM = np.random.default_rng(0)
 QUERY, KEY, VALUE = (RANDOM.normal(size=(2, n, 3, 4)).astype("f4") for n in (37, 11, 11))

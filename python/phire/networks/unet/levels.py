@@ -10,7 +10,8 @@ from keras import layers, ops
 
 from phire.errors import OptionError
 from phire.networks.blocks.field_norm import FieldNorm
-from phire.networks.blocks.global_attention import FieldAttention, TokenAttention
+from phire.networks.blocks.global_attention import FieldAttention
+from phire.networks.blocks.token_attention import TokenAttention
 from phire.networks.fast_cpu import SiLU
 
 DOWNSAMPLING = ("conv", "conv-after", "average", "resnet")
