@@ -49,34 +49,30 @@ def _moments_of_field(
     """Returns the moments (M, :data:`MOMENTS`) of one time and channel."""
     domain, (i, c) = setting.domain, place
     observed, members = fields.observed[i, c], fields.members[i, :, c]
-    mask = None if fields.mask is None else fields.mask[i, c]
-    # Single precision, also of sums along a row, changed RMSE and MAE by at most 2·10⁻⁸ and took
-    # 5 ms in place of 7 ms for 16 members of 512 × 512 points.
-    kind = np.result_type(members, np.float32)
+    weights = np.broadcast_to(domain.weights, domain.shape)
+    weights = weights if fields.mask is None else weights * fields.mask[i, c]
     sums = np.zeros((len(members), MOMENTS))
     for rows in domain.bands(BAND_POINTS):
-        truth = observed[rows] - setting.truth_moments.mean[c]
+        area = weights[rows].ravel()
+        values = observed[rows].astype(np.float64)
+        truth = values.ravel() - setting.truth_moments.mean[c]
         anomaly = _anomaly(setting, observed[rows], c, rows, time)
-        if mask is not None:
-            truth, anomaly = (np.where(mask[rows], one, 0) for one in (truth, anomaly))
-        sums[:, 3] += domain.total(truth, rows)
-        sums[:, 4] += domain.total_product(truth, truth, rows)
-        sums[:, 6] += domain.total_product(anomaly, anomaly, rows)
-        area, of_rows = domain.weights[rows], np.ones(len(truth))
-        if area.shape[1] == 1:
-            area, of_rows = np.ones_like(truth), area[:, 0]
-
-        def total(values: np.ndarray, factor: np.ndarray, of_rows=of_rows) -> np.ndarray:
-            return np.vecdot(values, factor.astype(kind)) @ of_rows
-
-        errors = np.subtract(members[:, rows], observed[rows], dtype=kind)
-        for moment, factor in ((0, area), (5, area * truth), (7, area * anomaly)):
-            sums[:, moment] += total(errors, factor)
-        sums[:, 1] += total(np.abs(errors), area)
-        sums[:, 2] += total(np.square(errors, out=errors), area)
-    weight = domain.total_weight if mask is None else domain.total(mask)
+        if fields.mask is not None:  # the climatology may lack what the fields lack
+            anomaly = np.where(fields.mask[i, c, rows], anomaly, 0)
+        anomaly = anomaly.ravel()
+        # A subtraction that converts its arguments took twice as long as the conversion before it,
+        # and one product with three columns twice as long as three products.
+        errors = members[:, rows].astype(np.float64)
+        errors -= values
+        errors = errors.reshape(len(members), -1)
+        with_truth, with_anomaly = area * truth, area * anomaly
+        for moment, factor in ((0, area), (5, with_truth), (7, with_anomaly)):
+            sums[:, moment] += errors @ factor
+        sums[:, [3, 4, 6]] += truth @ area, truth @ with_truth, anomaly @ with_anomaly
+        sums[:, 1] += np.abs(errors, out=errors) @ area
+        sums[:, 2] += np.square(errors, out=errors) @ area
     with np.errstate(divide="ignore", invalid="ignore"):
-        return sums / weight
+        return sums / weights.sum()
 
 
 def _anomaly(

@@ -66,7 +66,6 @@ def _along_columns(
 def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Returns the sums (...) of values (..., h, w) times weights (h, w) or (h, 1)."""
     if weights.shape[1] == 1:
-        # Along a row, single precision is accurate enough: BLAS adds up partial sums.
-        ones = np.ones(values.shape[-1], values.dtype)
-        return (values @ ones) @ weights[:, 0].astype(np.float64)
+        # numpy's pairwise summation along a row is accurate enough in single precision.
+        return values.sum(-1) @ weights[:, 0].astype(np.float64)
     return np.einsum("...hw,hw->...", values, weights, dtype=np.float64)
