@@ -142,3 +142,22 @@ def test_the_coherence_of_members_has_the_range_of_each_by_itself(grid):
     # With independent noise, the members' coherence is below that of their mean, which has less.
     mean = statistic.result(statistic.update({}, batch, Batch(ensemble.fields, TIMES)))
     assert (result["member_coherence_high"] - mean["coherence"]).mean() < 0
+
+
+def test_ranges_of_kinetic_energy_are_of_the_times_that_all_members_have():
+    """A time that one member lacks would otherwise count in the range of the others."""
+    members, kept = MEMBERS.copy(), np.array([0, 1, 3])
+    members[2, 1, 5, 7] = np.nan
+    channels = ("divergence", "vorticity")
+    statistic = statistics()["spectrum"](setting_of(TRUTH, GRID, scale=4, channels=channels))
+    found, expected = (
+        statistic.described(
+            with_candidate(
+                statistic, {}, Batch(TRUTH[times], TIMES[times]),
+                Ensemble(members[times], TIMES[times]),
+            )
+        )
+        for times in (TIMES, kept)
+    )  # fmt: skip
+    for name in ("kinetic_energy", "member_kinetic_energy_low", "member_kinetic_energy_high"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, err_msg=name)

@@ -10,6 +10,8 @@ against pyspharm.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -119,62 +121,50 @@ class GlobalSpectra(Statistic):
         """
         fields = truth if candidate is None else candidate
         members = fields.each() if isinstance(fields, Ensemble) else [fields]
-        count = len(members)
-        each = [self.variance(member) for member in members]
-        predicted, reference = sum(each), self.variance(truth)
-        both = np.isfinite(predicted[..., 0]) & np.isfinite(reference[..., 0])
-        state = {
-            "count": count * both.sum(0).astype(float),
-            "own": _sum(predicted, both),
-            "truth": count * _sum(reference, both),
-        }
-        if candidate is not None:
-            crosses = [self._cross(truth, member, both) for member in members]
-            state["cross"] = sum(crosses)
+        whole = [_common(self.variance, truth, members)]
         if self.wind is not None:
-            state |= self._energies(truth, members, candidate is not None)
-        if isinstance(fields, Ensemble):
-            parts = zip(members, crosses)
-            state |= of_members([self._of_member(truth, m, both, cross) for m, cross in parts])
-        return state
+            whole.append(_common(self.kinetic_energy, truth, members))
+        states = [self._sums(truth, one, *whole, compared=candidate is not None) for one in members]
+        sums = {key: sum(state[key] for state in states) for key in states[0]}
+        return sums | of_members(states) if isinstance(fields, Ensemble) else sums
 
-    def _cross(self, truth: Batch, member: Batch, both: np.ndarray) -> np.ndarray:
-        """Returns the sum (C, L + 1) of a member's cross-spectra with the truth where ``both``."""
-        cross = (self.coefficients(truth) * self.coefficients(member).conj()).real
-        return _sum(self.harmonics.sum_orders(np.nan_to_num(cross)), both)
-
-    def _of_member(self, truth: Batch, member: Batch, both: np.ndarray, cross: np.ndarray) -> State:
-        """Returns the sums of one member's spectra.
+    def _sums(
+        self,
+        truth: Batch,
+        fields: Batch,
+        whole: np.ndarray,
+        wind_is_whole: np.ndarray | None = None,
+        *,
+        compared: bool,
+    ) -> State:
+        """Returns the sums of the spectra of a candidate or one of its members.
 
         Args:
             truth: Fields of the truth.
-            member: Fields of the member.
-            both: (n, C) True for fields without missing values in the truth and all members.
-            cross: (C, L + 1) sum of the member's cross-spectra.
+            fields: Fields of the candidate, the member or the truth.
+            whole: (n, C) True for fields that have a spectrum in the truth and in all members.
+            wind_is_whole: (n,) the same for the kinetic energy; None without wind.
+            compared: If True, cross-spectra with the truth are added.
         """
-        state = {"count": both.sum(0).astype(float), "own": _sum(self.variance(member), both),
-                 "truth": _sum(self.variance(truth), both), "cross": cross}  # fmt: skip
-        if self.wind is not None:
-            state |= self._energies(truth, [member], True)
-        return state
-
-    def _energies(self, truth: Batch, members: list[Batch], compared: bool) -> State:
-        """Returns sums of the kinetic energy of members and truth, and of their cross-spectrum."""
-        predicted, reference = (
-            sum(self.kinetic_energy(m) for m in members),
-            self.kinetic_energy(truth),
-        )
-        both = np.isfinite(predicted[..., 0]) & np.isfinite(reference[..., 0])
         state = {
-            "energy_count": np.asarray(len(members) * both.sum(), dtype=float),
-            "energy_own": _sum(predicted, both),
-            "energy_truth": len(members) * _sum(reference, both),
+            "count": whole.sum(0).astype(float),
+            "own": _sum(self.variance(fields), whole),
+            "truth": _sum(self.variance(truth), whole),
         }
         if compared:
-            total = sum(self.wind_coefficients(member) for member in members)
-            cross = (self.wind_coefficients(truth) * total.conj()).real.sum(1)
-            cross = self.harmonics.weighted_by_energy(self.harmonics.sum_orders(cross))
-            state["energy_cross"] = _sum(cross, both)
+            cross = (self.coefficients(truth) * self.coefficients(fields).conj()).real
+            state["cross"] = _sum(self.harmonics.sum_orders(np.nan_to_num(cross)), whole)
+        if wind_is_whole is None:
+            return state
+        state |= {
+            "energy_count": np.asarray(wind_is_whole.sum(), dtype=float),
+            "energy_own": _sum(self.kinetic_energy(fields), wind_is_whole),
+            "energy_truth": _sum(self.kinetic_energy(truth), wind_is_whole),
+        }
+        if compared:
+            wind, true_wind = self.wind_coefficients(fields), self.wind_coefficients(truth)
+            cross = self.harmonics.sum_orders((true_wind * wind.conj()).real.sum(1))
+            state["energy_cross"] = _sum(self.harmonics.weighted_by_energy(cross), wind_is_whole)
         return state
 
     def result(self, state: State) -> xr.Dataset:
@@ -238,6 +228,13 @@ def _complete(batch: Batch) -> np.ndarray:
     if batch.present is None:
         return np.ones(batch.planes.shape[:2], dtype=bool)
     return batch.once("complete", lambda: batch.present.all((-2, -1)))
+
+
+def _common(
+    spectrum: Callable[[Batch], np.ndarray], truth: Batch, members: Sequence[Batch]
+) -> np.ndarray:
+    """Returns True where the truth and all members have a spectrum (..., L)."""
+    return np.all([np.isfinite(spectrum(one)[..., 0]) for one in (truth, *members)], axis=0)
 
 
 def _square(values: np.ndarray) -> np.ndarray:

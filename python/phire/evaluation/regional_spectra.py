@@ -117,13 +117,14 @@ class RegionalSpectra(Statistic):
         def total(values: np.ndarray) -> np.ndarray:
             return np.where(both[..., None], values, 0).sum(0)
 
-        states = [{"count": count, "own": total(one), "truth": total(reference)} for one in each]
+        true = total(reference)
+        states = [{"count": count, "own": total(one), "truth": true} for one in each]
         if candidate is not None:
             waves = self.transform(truth)
             for state, member in zip(states, members):
                 state["cross"] = total(self.binned(waves * self.transform(member)))
-        whole = {key: sum(state[key] for state in states) for key in states[0]}
-        return whole | of_members(states) if isinstance(fields, Ensemble) else whole
+        sums = {key: sum(state[key] for state in states) for key in states[0]}
+        return sums | of_members(states) if isinstance(fields, Ensemble) else sums
 
     def result(self, state: State) -> xr.Dataset:
         """Returns time-mean spectra, their ratio to the truth, and scores of the ratio."""
