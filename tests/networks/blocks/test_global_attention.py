@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from phire.networks.blocks import global_attention
 from phire.networks.blocks.global_attention import FieldAttention, attend
-from phire.networks.blocks.token_attention import TokenAttention
 
 RANDOM = np.random.default_rng(0)
 QUERY, KEY, VALUE = (RANDOM.normal(size=(2, n, 3, 4)).astype("f4") for n in (37, 11, 11))
@@ -76,16 +75,5 @@ def test_field_attention_is_attention_of_its_points():
     result = layer(field)
     projected = layer.query_key_value(field.reshape(2, 15, 8))
     query, key, value = (tf.reshape(x, (2, 15, 2, 4)) for x in tf.split(projected, 3, axis=-1))
-    expected = layer.output_projection(tf.reshape(plain(query, key, value), (2, 3, 5, 8)))
-    np.testing.assert_allclose(result, expected, atol=1e-5)
-
-
-def test_token_attention_reads_the_tokens():
-    layer = TokenAttention(2)
-    field = RANDOM.normal(size=(2, 3, 5, 8)).astype("f4")
-    tokens = RANDOM.normal(size=(2, 4, 6)).astype("f4")
-    result = layer(field, tokens)
-    query = tf.reshape(layer.query(field), (2, 15, 2, 4))
-    key, value = (tf.reshape(f(tokens), (2, 4, 2, 4)) for f in (layer.key, layer.value))
     expected = layer.output_projection(tf.reshape(plain(query, key, value), (2, 3, 5, 8)))
     np.testing.assert_allclose(result, expected, atol=1e-5)

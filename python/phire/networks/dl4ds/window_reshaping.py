@@ -21,9 +21,8 @@ class TimeToBatch(keras.layers.Layer):
         return None if batch is None else batch * window, *rest
 
 
-@keras.saving.register_keras_serializable(package="phire")
-class BatchToTime(keras.layers.Layer):
-    """Reshaping of frames to windows, (B·T, H, W, C) → (B, T, H, W, C).
+class WindowLayer(keras.layers.Layer):
+    """Layer that knows the number of time steps of a window.
 
     Args:
         window: Number of time steps T.
@@ -32,6 +31,19 @@ class BatchToTime(keras.layers.Layer):
     def __init__(self, window: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.window = window
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the layer's arguments, for saving."""
+        return {**super().get_config(), "window": self.window}
+
+
+@keras.saving.register_keras_serializable(package="phire")
+class BatchToTime(WindowLayer):
+    """Reshaping of frames to windows, (B·T, H, W, C) → (B, T, H, W, C).
+
+    Args:
+        window: Number of time steps T.
+    """
 
     def call(self, inputs: Any) -> Any:
         """Transforms (B·T, H, W, C) → (B, T, H, W, C)."""
@@ -41,13 +53,9 @@ class BatchToTime(keras.layers.Layer):
         batch, *rest = input_shape
         return None if batch is None else batch // self.window, self.window, *rest
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the layer's arguments, for saving."""
-        return {**super().get_config(), "window": self.window}
-
 
 @keras.saving.register_keras_serializable(package="phire")
-class RepeatOverTime(keras.layers.Layer):
+class RepeatOverTime(WindowLayer):
     """Repetition of each sample for the T time steps of a window, (B, …) → (B·T, …).
 
     The time step varies fastest.
@@ -56,10 +64,6 @@ class RepeatOverTime(keras.layers.Layer):
         window: Number of time steps T.
     """
 
-    def __init__(self, window: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.window = window
-
     def call(self, inputs: Any) -> Any:
         """Transforms (B, …) → (B·T, …)."""
         return ops.repeat(inputs, self.window, axis=0)
@@ -67,7 +71,3 @@ class RepeatOverTime(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, *rest = input_shape
         return None if batch is None else batch * self.window, *rest
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the layer's arguments, for saving."""
-        return {**super().get_config(), "window": self.window}
