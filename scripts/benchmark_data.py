@@ -72,7 +72,7 @@ class Clock:
 def floor(store: str, size: int, output: str) -> dict:
     """Reads every field once with h5py, then writes ``size`` bytes to one file."""
     import h5py
-    import hdf5plugin  # noqa: F401
+    import hdf5plugin  # noqa: F401  registers Blosc
     import numpy as np
 
     block = np.random.default_rng(0).bytes(410_000)

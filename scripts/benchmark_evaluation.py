@@ -236,8 +236,7 @@ def time_each(
 
 
 def time_crps(fields: np.ndarray, setting: Setting) -> None:
-    """Prints processor seconds of CRPS and ranks for phire and the packages scoringrules and
-    scores."""
+    """Prints the processor time of CRPS and ranks, here and in scoringrules and scores."""
     import scoringrules
     import xarray as xr
     from scores.plotdata import rank_histogram

@@ -88,7 +88,10 @@ def test_tiles_and_parts_of_the_domain_keep_their_points(run, fine, monkeypatch)
         time=TIME[[5]],
     )  # fmt: skip
     predicted = PredictedSource(run, inner)
-    zero = lambda *args, **options: np.zeros((1, 12, 16, 2), np.float32)  # noqa: E731
+
+    def zero(*args, **options):
+        return np.zeros((1, 12, 16, 2), np.float32)
+
     monkeypatch.setattr(predicted.generator, "predict_member", zero)
     climate = load_anomalies(run.with_name("records"))["high"].moments(TIME[[5]])[0]
     normalization = TrainedGenerator(run).normalization

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import cf_xarray  # noqa: F401
+import cf_xarray  # noqa: F401  registers the accessor `cf`
 import cftime
 import numpy as np
 import pandas as pd
@@ -62,7 +62,7 @@ def test_a_store_keeps_them_per_channel_and_reads_as_before(tmp_path):
         assert store.cell_methods == ("time: minimum", "time: sum")
         assert store.channels == ("t2m", "tp") and len(store.time) == 50
     assert describe_store(output)["cell methods"] == "t2m time: minimum, tp time: sum"
-    import hdf5plugin  # noqa: F401
+    import hdf5plugin  # noqa: F401  registers Blosc
 
     with xr.open_dataset(output, engine="h5netcdf") as found:
         assert found["time"].attrs["bounds"] == "time_bnds"

@@ -124,11 +124,12 @@ class Domain:
 
     @classmethod
     def parse(cls, name: str, grid: Grid, region: Any) -> Domain:
-        """Makes the domain of a region from a box, a mask, or a NetCDF file with a mask.
+        """Creates the domain of a region: a box or a mask.
 
-        A box is four numbers, a mask is an array, and a file is NetCDF. A mask with coordinates
-        must lie on the grid's points; its rows may run northward or southward. A mask without
-        coordinates must have the grid's shape and rows from north to south.
+        A box is four numbers (north, west, south, east); a mask is an array or a NetCDF file. A
+        mask with coordinates must lie on the grid's points; its rows may run northward or
+        southward. A mask without coordinates must have the grid's shape and rows from north to
+        south.
 
         Raises:
             InputError: The region is none of these, or does not fit the grid.

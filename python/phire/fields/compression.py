@@ -16,7 +16,7 @@ for _place in reversed(range(h5py.h5pl.size())):
     if b"netCDF4" in h5py.h5pl.get(_place):
         h5py.h5pl.remove(_place)
 
-import hdf5plugin  # noqa: E402
+import hdf5plugin  # noqa: E402  after the path is removed
 
 with contextlib.suppress(RuntimeError):
     # ``force`` replaces a Blosc filter that another library has registered. HDF5 refuses this while

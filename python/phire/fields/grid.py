@@ -11,7 +11,7 @@ import ducc0
 import numpy as np
 
 from phire.errors import InputError
-from phire.fields import native_libraries  # noqa: F401
+from phire.fields import native_libraries  # noqa: F401  loads pyproj before eccodes
 from phire.fields.global_latitudes import GEOMETRIES, POLAR_GAP, ideal_latitudes, possible_rows
 
 EARTH_RADIUS = 6.3712e6

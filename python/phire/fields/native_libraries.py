@@ -12,4 +12,4 @@ import sys
 
 if "gribapi" not in sys.modules:
     with contextlib.suppress(ImportError):
-        import pyproj  # noqa: F401
+        import pyproj  # noqa: F401  only its library must be loaded

@@ -225,12 +225,10 @@ class TimeAxis:
             )
 
     def find(self, wanted: TimeAxis) -> np.ndarray:
-        """Finds the index of each wanted time in this axis.
-
-        Neither axis needs to be sorted.
+        """Returns the indices of other times in this axis; both may be unsorted.
 
         Args:
-            wanted: Axis of the m times.
+            wanted: Axis of the m times to find.
 
         Returns:
             (m,) index of the first field at each time; −1 if there is none. All are −1 if the

@@ -17,7 +17,10 @@ LEAD_TIMES = ("step", "leadtime", "lead_time", "prediction_timedelta")
 
 
 def _validity(array: xr.DataArray) -> tuple[xr.DataArray | None, xr.DataArray | None]:
-    """Returns the coordinates of time and of the lead time to add to it; None if there is none."""
+    """Returns the coordinate of time, and that of the lead time, which is added to it.
+
+    Each is None if the array does not have it.
+    """
     coordinates = array.coords
     if "valid_time" in coordinates:
         return coordinates["valid_time"], None

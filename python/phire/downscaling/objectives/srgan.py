@@ -37,7 +37,7 @@ def srgan_objective(
     discriminator: str | None = None,
     **options: Any,
 ) -> SuperResolution:
-    """Pretrains by the pixel MSE, then trains by the sum of a content and an adversarial loss.
+    """Builds the SRGAN objective: pretraining on the MSE, then content and adversarial loss.
 
     The defaults are PhIRE's (Stengel et al. 2020, doi:10.1073/pnas.1918964117).
 

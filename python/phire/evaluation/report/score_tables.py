@@ -51,7 +51,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Score of one candidate, as a cell of the score table.
+    """Cell of a table of scores: the value of one candidate.
 
     Attributes:
         candidate: The candidate.
