@@ -132,10 +132,8 @@ def predict(
         chosen = {"network": network, "epoch": epoch, "sampler": sampler, **generator_options}
         _refuse_options_of_generators(str(run), chosen)
         source = _open_input(path, names, time, coarsen)
-        predicted, further, attributes = (
-            *_interpolated_predictions(source, str(run), scale, alignment),
-            {},
-        )
+        predicted, further = _interpolated_predictions(source, str(run), scale, alignment)
+        attributes = {}
     else:
         _refuse({"scale": scale, "alignment": alignment}, "is fixed by the run of a generator")
         predicted, further = _run_predictions(
