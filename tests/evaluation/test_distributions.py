@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from evaluation.made_fields import random_fields, setting_of, take
-from phire.evaluation import evaluate, quantiles_by_season
+from evaluation.made_fields import random_fields, setting_of, take, white_ensemble
+from phire.evaluation import distributions, evaluate, quantiles_by_season
+from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.cities import cities_within, neighbourhood
 from phire.evaluation.domain import Domain
 from phire.evaluation.feature_distances import frechet_distance
-from phire.evaluation.histograms import Bins, quantiles, wasserstein
+from phire.evaluation.histograms import Bins, quantiles, sums_in_few_bins, wasserstein
 from phire.evaluation.projections import rv_coefficient
 from phire.fields.grid import Grid
 from phire.fields.harmonics import SphericalHarmonics
@@ -74,6 +77,38 @@ def test_densities_are_densities():
     np.testing.assert_allclose((error * width).sum("error_bin"), 1)
     mean = (error * width * result["error_bin_centre"]).sum("error_bin")
     np.testing.assert_allclose(mean, (candidate - truth).mean((0, 1, 2)), atol=0.05)
+
+
+def test_errors_of_large_ensembles_are_those_of_every_few_rows(monkeypatch):
+    """Values are all counted, and errors in every second row for two members."""
+    monkeypatch.setattr(distributions, "MEMBER_ERRORS", 1)
+    truth, members = white_ensemble(PIXELS, times=3, members=2)
+    statistic = statistics()["distribution"](setting_of(truth, PIXELS))
+    times = np.arange(3)
+    states = statistic.measure_members(Batch(truth, times), Ensemble(members, times))
+    found = sum(state["error"][0] for state in states)
+    errors = (members - truth[:, None])[:, :, ::2]
+    edges = statistic.error_bins.edges[0]
+    expected, _ = np.histogram(errors, [-np.inf, *edges[1:-1], np.inf])
+    weight = found.sum() / errors.size
+    assert np.abs(found / weight - expected).sum() <= 4  # values at the edge of a bin
+    values = sum(state["own"][0] for state in states)
+    assert values.sum() == pytest.approx(members.size * weight)
+
+
+@given(
+    st.integers(1, 40).flatmap(
+        lambda count: st.tuples(
+            st.just(count), st.lists(st.integers(0, count - 1), min_size=0, max_size=200)
+        )
+    )
+)
+def test_sums_in_few_bins_equal_those_of_numpy(drawn):
+    count, places = drawn
+    weights = np.random.default_rng(len(places)).random(len(places))
+    places = np.array(places, np.uint8)
+    expected = np.bincount(places, weights, minlength=count)
+    np.testing.assert_allclose(sums_in_few_bins(places, weights, count), expected, rtol=1e-12)
 
 
 def test_a_hole_leaves_the_distribution_of_the_rest():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.made_fields import rainy_ensemble, setting_of, take, white_ensemble
+from phire.evaluation import pooled_scores
 from phire.evaluation.catalogue import statistics
 from phire.fields.grid import Grid
 
@@ -52,3 +53,16 @@ def test_means_and_squares_are_weighted_by_area_and_incomplete_squares_left_out(
                     sums += [area.sum() * score, area.sum()]
     found = result["pooled_crps_fair"].sel(pooling="mean", window=4).item()
     assert found == pytest.approx(sums[0] / sums[1], rel=1e-9)
+
+
+def test_large_fields_are_sampled_in_strips_of_whole_squares(monkeypatch):
+    """With two strips at most, every second of four is left out."""
+    monkeypatch.setattr(pooled_scores, "STRIPS", 2)
+    truth, members = white_ensemble(Grid.pixels(64, 32), times=2)
+    rows = np.r_[0:16, 32:48]
+    found = pooled(truth, members, Grid.pixels(64, 32))
+    expected = pooled(truth[:, rows], members[:, :, rows], Grid.pixels(32, 32))
+    larger = {"window": slice(2, None)}  # points are all used
+    for name in ("pooled_crps", "pooled_crps_fair"):
+        np.testing.assert_allclose(found[name].sel(larger), expected[name].sel(larger), rtol=1e-6)
+        assert not np.isclose(found[name].sel(window=1), expected[name].sel(window=1)).any()

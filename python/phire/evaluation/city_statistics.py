@@ -99,9 +99,7 @@ class Cities(Statistic):
                 for key, values in (("truth", reference), ("own", predicted)):
                     if key in state:
                         chosen = values[:, c][inside]
-                        flat = city * BINS + self.bins.places(chosen, c)
-                        counts = np.bincount(flat, minlength=shape[2] * BINS)
-                        state[key][c, s] += counts.reshape(shape[2], BINS).astype(np.uint32)
+                        np.add.at(state[key][c, s], (city, self.bins.places(chosen, c)), 1)
                 sums = np.bincount(
                     city, predicted[:, c][inside].astype(np.float64), minlength=shape[2]
                 )

@@ -38,6 +38,9 @@ COARSE = 1024
 ERROR_BINS = 1001
 """Bins of the errors, over ±3 standard deviations of the truth; odd, so that one is at zero."""
 
+MEMBER_ERRORS = 1 << 19
+"""Approximate largest number of errors of all members of a field whose density is computed."""
+
 DIVERGENCE_BINS = 100
 """Bins of the truth's range for the divergences; two more hold all values beyond it."""
 
@@ -78,7 +81,8 @@ class Distribution(Statistic):
     """Area-weighted distribution of values over points and times.
 
     Quantiles and the Wasserstein-1 distance are computed from a histogram of 16384 equal bins,
-    which spans three times the truth's range. Histograms can be summed over chunks of times.
+    which spans three times the truth's range. Histograms can be summed over chunks of times. The
+    density of errors is that of every few rows, if an ensemble has very many points.
     """
 
     order = 50
@@ -109,10 +113,13 @@ class Distribution(Statistic):
         self._weights = np.broadcast_to(self.domain.weights, self.domain.shape).copy()
         self._bands = self.domain.bands()
 
-    def _histograms(self, bins: Bins, planes: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        """Returns area-weighted histograms (n, C, bins) of planes (n, C, h, w)."""
+    def _histograms(
+        self, bins: Bins, planes: np.ndarray, mask: np.ndarray | None, step: int = 1
+    ) -> np.ndarray:
+        """Returns area-weighted histograms (n, C, bins) of each ``step``-th row of planes."""
         total = np.zeros((*planes.shape[:2], bins.count))
-        for (i, c), rows in itertools.product(np.ndindex(*planes.shape[:2]), self._bands):
+        for (i, c), band in itertools.product(np.ndindex(*planes.shape[:2]), self._bands):
+            rows = slice(band.start, band.stop, step)
             values, weights = planes[i, c, rows], self._weights[rows]
             if mask is not None:
                 inside = mask[i, c, rows]
@@ -166,7 +173,7 @@ class Distribution(Statistic):
         return [
             shared
             | {"sum": sums[:, m], "square": squares[:, m]}
-            | self._compared(truth, member, mask)
+            | self._compared(truth, member, mask, len(ensemble.each()))
             | self._extremes(self.domain.cut(member.planes), mask)
             for m, member in enumerate(ensemble.each())
         ]
@@ -177,12 +184,16 @@ class Distribution(Statistic):
             return self.domain.total(mask)
         return np.full(fields.planes.shape[:2], self.domain.total_weight)
 
-    def _compared(self, truth: Batch, candidate: Batch, mask: np.ndarray | None) -> State:
-        """Returns the histograms of a candidate and of its error."""
+    def _compared(
+        self, truth: Batch, candidate: Batch, mask: np.ndarray | None, members: int = 1
+    ) -> State:
+        """Returns the histograms of a candidate, perhaps one of several members, and its error."""
+        points = self.domain.shape[0] * self.domain.shape[1]
+        step = min(members, max(1, members * points // MEMBER_ERRORS))
         error = self.domain.cut(candidate.planes) - self.domain.cut(truth.planes)
         return {
             "own": self.histograms(candidate, mask).sum(0),
-            "error": self._histograms(self.error_bins, error, mask).sum(0),
+            "error": self._histograms(self.error_bins, error, mask, step).sum(0),
         }
 
     def _moments(

@@ -17,6 +17,7 @@ from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import HIGHER, LOWER, Definition
 from phire.evaluation.events import Events
+from phire.evaluation.histograms import sums_in_few_bins
 from phire.evaluation.member_fields import member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.registry import statistic
@@ -110,8 +111,8 @@ class EventProbabilities(Statistic):
             # One count over pairs of number of members (0 … M) and event observed (0, 1).
             place = fields.votes(c, limit).astype(small)
             place += np.multiply(fields.happened(c, limit), shape[2], dtype=small)
-            weights = np.zeros((2, shape[2]))
-            np.add.at(weights.reshape(-1), place.astype(np.intp).ravel(), area[:, c].ravel())
+            weights = sums_in_few_bins(place.ravel(), area[:, c].ravel(), 2 * shape[2])
+            weights = weights.reshape(2, shape[2])
             state["forecasts"][c, e], state["events"][c, e] = weights.sum(0), weights[1]
         return state
 

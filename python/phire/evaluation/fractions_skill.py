@@ -38,6 +38,9 @@ WINDOWS = (1, 3, 5, 9, 17, 33)
 CENTRES = 200_000
 """Approximate number of squares evaluated in a field; larger fields skip rows and columns."""
 
+MEMBER_CENTRES = 100_000
+"""Approximate number of squares evaluated in all members of a field, each alone."""
+
 
 VARIABLES = (
     Definition(
@@ -64,7 +67,7 @@ class FractionsSkillScore(Statistic):
 
     For an ensemble, p is the neighbourhood probability: the fraction of the square's points in all
     members (Schwartz et al. 2010, doi:10.1175/2009WAF2222267.1). For the range over members each
-    member is evaluated on fewer squares, so that the range costs as much as the score itself;
+    member is evaluated on fewer squares, so that the range costs less than the score itself;
     ``member_fractions_skill_score`` evaluates all squares of each member.
 
     It is written here, not taken from a library, to serve members, wrapped grids, area weights and
@@ -132,12 +135,12 @@ class FractionsSkillScore(Statistic):
     def _member_steps(self, size: int) -> tuple[int, int]:
         """Returns the steps of rows and columns between the squares of single members.
 
-        With them all members have about :data:`CENTRES` squares together. Rows are skipped first,
-        which saves most time, but by no more than half the largest square.
+        With them all members have about :data:`MEMBER_CENTRES` squares together. Rows are skipped
+        first, which saves most time, but by no more than the side of the largest square.
         """
         points = self.domain.shape[0] * self.domain.shape[1] / self.stride**2
-        fewer = max(1, int(points * size / CENTRES))
-        rows = min(fewer, max(1, max(self.windows) // 2))
+        fewer = max(1, int(points * size / MEMBER_CENTRES))
+        rows = min(fewer, max(self.windows))
         return rows, max(1, fewer // rows)
 
     def _squares(

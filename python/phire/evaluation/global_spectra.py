@@ -17,7 +17,6 @@ import xarray as xr
 
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
-from phire.evaluation.member_fields import mean_over_members
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions, truncation
@@ -74,12 +73,6 @@ class GlobalSpectra(Statistic):
             return self.harmonics.sum_orders(_square(self.coefficients(batch)))
 
         return batch.once("variance by degree", compute)
-
-    def mean_components(self, ensemble: Ensemble) -> np.ndarray:
-        """Returns the coefficients (n, C, k) of the ensemble mean. Cached."""
-        return ensemble.once(
-            "mean coefficients", lambda: mean_over_members(self.coefficients, ensemble)
-        )
 
     def wind_coefficients(self, batch: Batch) -> np.ndarray:
         """Returns coefficients (n, 2, k) of vorticity and divergence.

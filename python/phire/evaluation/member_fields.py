@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 
@@ -15,8 +14,9 @@ from phire.evaluation.domain import Domain
 from phire.evaluation.events import exceeds
 from phire.evaluation.member_sorting import sorted_members
 
-BAND_POINTS = 1 << 14
-"""Points of a band of rows: few enough that all members of a band fit in a core's cache."""
+BAND_POINTS = 1 << 15
+"""Points of a band of rows: few enough that a dozen members of a band stay in the cache, and enough
+that numpy's calls cost little."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -164,15 +164,6 @@ def member_fields(domain: Domain, truth: Batch, candidate: Ensemble) -> MemberFi
         return MemberFields(domain, observed, members, mask)
 
     return candidate.once(("member fields", domain), compute)
-
-
-def mean_over_members(function: Callable[[Batch], np.ndarray], ensemble: Ensemble) -> np.ndarray:
-    """Returns the mean over members of ``function(member)``, computed one member at a time."""
-    members = ensemble.each()
-    total = function(members[0]).copy()
-    for member in members[1:]:
-        total += function(member)
-    return total / len(members)
 
 
 def _moments(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

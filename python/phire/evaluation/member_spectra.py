@@ -88,10 +88,11 @@ class MemberSpectra(Statistic):
             return {}
         kind = self.kind
         transform = kind.coefficients if self.globally else kind.transform
-        observed, mean = transform(truth), kind.mean_components(candidate)
-        variances = np.stack([kind.variance(member) for member in candidate.each()])
+        observed, mean = transform(truth), transform(candidate)
+        variances = np.stack([kind.variance(field) for field in [truth, *candidate.each()]])
         if not self.globally:
             variances = variances[..., :-1]
+        variances, true = variances[1:], variances[0]
         whole = np.isfinite(observed[..., 0]) & np.isfinite(mean[..., 0])
         spread = np.zeros(mean.shape, mean.real.dtype)
         for member in candidate.each():
@@ -108,7 +109,7 @@ class MemberSpectra(Statistic):
 
         return {
             "count": whole.sum(0).astype(float),
-            "truth": total(observed),
+            "truth": summed(true),
             "mean": total(mean),
             "error": total(mean - observed),
             "spread": summed(banded) / (len(variances) - 1),

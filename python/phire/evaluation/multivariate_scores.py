@@ -20,7 +20,7 @@ from phire.evaluation.setting import Setting
 SIDE = 8
 """Points along a side of a patch."""
 
-PATCHES = 256
+PATCHES = 128
 """Approximate largest number of patches of a field; larger fields skip patches evenly."""
 
 VARIABLES = (

@@ -32,6 +32,9 @@ WINDOWS = (1, 2, 4, 8, 16)
 
 POOLINGS = ("mean", "maximum")
 
+STRIPS = 16
+"""Smallest number of strips of rows that are pooled; of twice as many or more, some are skipped."""
+
 VARIABLES = (
     Definition(
         "pooled_crps", "CRPS of pooled fields",
@@ -55,6 +58,7 @@ VARIABLES = (
 class PooledCRPS(Statistic):
     """CRPS of means and maxima over squares with sides of 1, 2, 4, 8 and 16 points.
 
+    Fields of 512 rows or more are sampled: some of the rows of largest squares are left out.
     Squares are weighted by area. A square is left out if the truth or a member has a missing value
     in it, and so are rows and columns at the edge that fill no square.
     """
@@ -67,6 +71,10 @@ class PooledCRPS(Statistic):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.windows = [size for size in WINDOWS if size <= min(self.domain.shape)]
+        # Each strip holds one row of the largest squares; below the last, smaller ones may fit.
+        height, size = self.domain.shape[0], self.windows[-1]
+        strips = [slice(top, top + size) for top in range(0, height, size)]
+        self._strips = strips[:: max(1, len(strips) // STRIPS)]
 
     def measure(self, truth: Batch, candidate: Batch | None) -> State:
         """Returns sums (C, pooling, window) of weighted scores and of weights."""
@@ -88,6 +96,10 @@ class PooledCRPS(Statistic):
         area = np.broadcast_to(self.domain.weights, self.domain.shape).astype(np.float64)
         present = None if fields.mask is None else fields.mask[i, c]
         errors, greatest = self._pairs_of_rows(observed, members)
+        observed, area, present = (
+            None if values is None else np.concatenate([values[rows] for rows in self._strips])
+            for values in (observed, area, present)
+        )
         for w in range(1, len(self.windows)):
             if w > 1:
                 errors, greatest = _pooled(errors, np.add), _pooled(greatest, np.maximum)
@@ -104,27 +116,25 @@ class PooledCRPS(Statistic):
     def _pairs_of_rows(
         self, observed: np.ndarray, members: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns sums of errors times area, and maxima, over squares of 2 × 2 points.
+        """Returns sums of errors times area, and maxima, over the 2 × 2 squares of all strips.
 
         Args:
             observed: (h, w) values of the truth.
             members: (M, h, w) values of the members.
 
         Returns:
-            Both of shape (M, h // 2, w // 2).
+            Both of shape (M, rows of the strips // 2, w // 2).
         """
-        shape = (len(members), *(length // 2 for length in observed.shape))
         # The error of a mean is the mean of the errors, for which single precision suffices.
-        errors = np.empty(shape, np.result_type(members, np.float32))
-        greatest = np.empty(shape, members.dtype)
-        weights = self.domain.weights.astype(errors.dtype)
-        for pairs in _bands(*shape[1:]):
-            rows = slice(2 * pairs.start, 2 * pairs.stop)
-            band = np.subtract(members[:, rows], observed[rows], dtype=errors.dtype)
-            band *= weights[rows]
-            errors[:, pairs] = _pooled(band, np.add)
-            greatest[:, pairs] = _pooled(members[:, rows], np.maximum)
-        return errors, greatest
+        kind = np.result_type(members, np.float32)
+        weights = self.domain.weights.astype(kind)
+        errors, greatest = [], []
+        for rows in self._strips:  # so few rows that all members stay in a core's cache
+            strip = np.subtract(members[:, rows], observed[rows], dtype=kind)
+            strip *= weights[rows]
+            errors.append(_pooled(strip, np.add))
+            greatest.append(_pooled(members[:, rows], np.maximum))
+        return np.concatenate(errors, axis=1), np.concatenate(greatest, axis=1)
 
     def result(self, state: State) -> xr.Dataset:
         """Returns ``pooled_crps`` and ``pooled_crps_fair`` over (channel, pooling, window)."""

@@ -16,6 +16,7 @@ import xarray as xr
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import LOWER, ONE, ZERO, Definition
+from phire.evaluation.histograms import sums_in_few_bins
 from phire.evaluation.member_fields import MemberSummary, member_fields
 from phire.evaluation.registry import statistic
 from phire.evaluation.spectral_scores import divided
@@ -98,9 +99,9 @@ class RankUniformity(Statistic):
                 weights = fields.weights[i, c].ravel()
                 rank = place[c].astype(np.intp).ravel()
                 transform = (place[c] * (BINS / (size + 1))).astype(np.intp).ravel()
-                state["rank"][c] += np.bincount(rank, weights, minlength=size + 1)
-                state["points"][c] += np.bincount(rank[weights > 0], minlength=size + 1)
-                state["pit"][c] += np.bincount(transform, weights, minlength=BINS)
+                state["rank"][c] += sums_in_few_bins(rank, weights, size + 1)
+                state["points"][c] += sums_in_few_bins(rank, 1.0 * (weights > 0), size + 1)
+                state["pit"][c] += sums_in_few_bins(transform, weights, BINS)
         return state
 
     def result(self, state: State) -> xr.Dataset:
@@ -175,7 +176,7 @@ def weights_of_ranks(summary: MemberSummary, size: int, weights: np.ndarray) -> 
     for c in range(len(total)):
         # Points are counted by the pair (members equal, members below) before ties are split.
         place = summary.equal[:, c] * np.intp(size + 1) + summary.below[:, c]
-        table = np.bincount(place.ravel(), weights[:, c].ravel(), minlength=(size + 1) ** 2)
+        table = sums_in_few_bins(place.ravel(), weights[:, c].ravel(), (size + 1) ** 2)
         for ties, row in enumerate(table.reshape(size + 1, size + 1)):
             for step in range(ties + 1):
                 total[c, step:] += row[: size + 1 - step] / (ties + 1)

@@ -15,7 +15,6 @@ from scipy import sparse
 
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
-from phire.evaluation.member_fields import mean_over_members
 from phire.evaluation.member_ranges import of_members
 from phire.evaluation.setting import Setting
 from phire.evaluation.spectral_scores import comparison, divided, in_dimensions
@@ -68,13 +67,14 @@ class RegionalSpectra(Statistic):
         """Returns the components (n, C, h·w) of the cosine transform, divided by √N.
 
         All components of a field with a missing value are NaN. They have the precision of the
-        fields, whose rounding errors are as large as those of the transform. The mean, which
-        belongs to no bin, is subtracted first, so that it adds no round-off.
+        fields, whose rounding errors are as large as those of the transform. The truth's mean is
+        subtracted first: the mean belongs to no bin, and so it adds little round-off.
         """
 
         def compute() -> np.ndarray:
             planes = self.domain.cut(batch.planes)
-            planes = planes - planes.mean((-2, -1), keepdims=True)
+            mean = self.setting.truth_moments.mean.astype(planes.dtype)
+            planes = planes - mean[:, None, None]
             # scipy.fft.dctn took 0.68 ms for 512 × 512 points, this 0.35 ms.
             waves = ducc0.fft.dct(
                 planes, type=2, axes=(2, 3), inorm=1, nthreads=self.setting.threads, out=planes
@@ -83,12 +83,6 @@ class RegionalSpectra(Statistic):
             return waves.reshape(*planes.shape[:2], -1)
 
         return batch.once(("cosine transform", self.domain), compute)
-
-    def mean_components(self, ensemble: Ensemble) -> np.ndarray:
-        """Returns the components (n, C, h·w) of the ensemble mean; see :meth:`transform`."""
-        return ensemble.once(
-            ("mean transform", self.domain), lambda: mean_over_members(self.transform, ensemble)
-        )
 
     def binned(self, products: np.ndarray) -> np.ndarray:
         """Returns sums (n, C, bins + 1) of products (n, C, h·w) of components.

@@ -17,6 +17,7 @@ import xarray as xr
 from phire.evaluation.accumulator import State, Statistic
 from phire.evaluation.batches import Batch, Ensemble
 from phire.evaluation.definitions import CHANNEL, LOWER, ONE, Definition
+from phire.evaluation.histograms import sums_in_few_bins
 from phire.evaluation.member_fields import MemberSummary, member_fields
 from phire.evaluation.nan_statistics import mean_of_present
 from phire.evaluation.rank_histograms import weights_of_ranks
@@ -137,7 +138,7 @@ class EnsembleScores(Statistic):
                 ("spread_sum", weights[:, c] * variance),
                 ("error_sum", weights[:, c] * error**2),
             ):
-                state[key][c] = np.bincount(place, values.ravel(), minlength=SPREAD_BINS)
+                state[key][c] = sums_in_few_bins(place, values.ravel(), SPREAD_BINS)
         return state
 
     def result(self, state: State) -> xr.Dataset:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 from phire.evaluation.domain import BAND_POINTS, Domain
@@ -131,7 +132,7 @@ def similarity_in_rows(
     truth: np.ndarray,
     candidates: np.ndarray,
     data_range: float,
-    tops: np.ndarray,
+    tops: slice,
     *,
     wraps: bool = False,
     mask: np.ndarray | None = None,
@@ -145,7 +146,7 @@ def similarity_in_rows(
         truth: (h, w) field.
         candidates: (M, h, w) fields.
         data_range: Data range R.
-        tops: (k,) indices of the first rows of the windows.
+        tops: First rows of the windows, k of the h − size + 1 in the field.
         wraps: True if the last column is adjacent to the first.
         mask: (h, w) True where all fields have values; None means everywhere.
 
@@ -155,34 +156,40 @@ def similarity_in_rows(
         missing.
     """
     size, reach = UNIFORM.size, UNIFORM.reach
-    rows = tops[:, None] + np.arange(size)
     kind = np.result_type(truth, candidates, np.float32)
     unit = kind.type(data_range if data_range > 0 else 1)
     mean = kind.type(truth.mean() if mask is None else truth[mask].mean())
 
+    def in_windows(field: np.ndarray) -> np.ndarray:  # (k, size, w), a view
+        return np.moveaxis(sliding_window_view(field, size, axis=0)[tops], -1, 1)
+
     def scaled(field: np.ndarray) -> np.ndarray:
-        found = (field[rows].astype(kind) - mean) / unit  # (k, size, w)
+        found = np.subtract(in_windows(field), mean, dtype=kind)
+        found /= unit
         if mask is not None:
-            found = np.where(mask[rows], found, -mean / unit)
+            found = np.where(in_windows(mask), found, -mean / unit)
         return np.pad(found, ((0, 0), (0, 0), (reach, reach)), mode="wrap") if wraps else found
 
-    def window_mean(values: np.ndarray) -> np.ndarray:
-        return _run_sum(values.sum(-2).T, size).T * kind.type(1 / size**2)
+    def window_mean(of_columns: np.ndarray) -> np.ndarray:
+        return _run_sum(of_columns.T, size).T * kind.type(1 / size**2)
+
+    def mean_product(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return window_mean(np.einsum("kaw,kaw->kw", first, second))
 
     x = scaled(truth)
-    mean_x, xx = window_mean(x), window_mean(x * x)
+    mean_x, xx = window_mean(x.sum(1)), mean_product(x, x)
     similarity = []
     for candidate in candidates:
         y = scaled(candidate)
-        means = mean_x, window_mean(y), xx, window_mean(y * y), window_mean(x * y)
+        means = mean_x, window_mean(y.sum(1)), xx, mean_product(y, y), mean_product(x, y)
         moments = _central(*means, mean / unit, UNIFORM)
         similarity.append(_similarity(moments, float(data_range / unit)))
     if mask is None:
         return np.stack(similarity), None
-    present = mask[rows].all(1)
+    present = in_windows(mask).all(1)
     if wraps:
         present = np.pad(present, ((0, 0), (reach, reach)), mode="wrap")
-    full = np.lib.stride_tricks.sliding_window_view(present, size, axis=1).all(-1)
+    full = sliding_window_view(present, size, axis=1).all(-1)
     return np.stack(similarity), full
 
 
@@ -190,7 +197,7 @@ def mean_similarity(
     domain: Domain,
     similarity: np.ndarray,
     full: np.ndarray | None,
-    tops: np.ndarray | slice = slice(None),
+    tops: slice = slice(None),
 ) -> float:
     """Returns the area-weighted mean similarity of the windows without missing values.
 
@@ -198,7 +205,7 @@ def mean_similarity(
         domain: Domain of the fields.
         similarity: (k, columns) similarity of uniform windows.
         full: (k, columns) True for windows without missing values; None means all.
-        tops: (k,) indices of the first rows of the windows; all by default.
+        tops: First rows of the windows, k of them; all by default.
     """
     reach = UNIFORM.reach
     weights = domain.weights[reach:-reach][tops]
