@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.made_fields import setting_of, take, white_ensemble
+from phire.evaluation import multivariate_scores
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.multivariate_scores import energy_scores
 from phire.fields.grid import Grid
@@ -67,3 +68,23 @@ def test_a_patch_with_a_missing_value_is_left_out():
         members[:, :, :8, :8],
     )["energy_score"].item()
     assert without == pytest.approx((4 * whole - upper) / 3, rel=1e-9)
+
+
+def test_of_large_fields_some_patches_are_drawn(monkeypatch):
+    """Five of twelve patches, whose mean score is that of the field."""
+    monkeypatch.setattr(multivariate_scores, "PATCHES", 5)
+    grid = Grid.pixels(24, 32)
+    truth, members = white_ensemble(grid, times=1)
+    taker = statistics()["patch_scores"](setting_of(truth, grid))
+    corners = {(rows[0], columns[0]) for rows, columns in zip(taker._rows, taker._columns)}
+    assert len(corners) == 5
+    assert all(row in (0, 8, 16) and column in (0, 8, 16, 24) for row, column in corners)
+    own = []
+    for row, column in corners:
+        place = slice(row, row + 8), slice(column, column + 8)
+        y, x = truth[:, *place], members[:, :, *place]
+        one = statistics()["patch_scores"](setting_of(y, Grid.pixels(8, 8)))
+        own.append(take(one, y, x))
+    for name in ("energy_score_fair", "variogram_score"):
+        found = take(taker, truth, members)[name].item()
+        assert found == pytest.approx(np.mean([one[name].item() for one in own]), rel=1e-9)

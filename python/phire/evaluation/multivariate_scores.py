@@ -21,7 +21,7 @@ SIDE = 8
 """Points along a side of a patch."""
 
 PATCHES = 128
-"""Approximate largest number of patches of a field; larger fields skip patches evenly."""
+"""Largest number of patches of a field; of larger fields, as many are drawn once for all times."""
 
 VARIABLES = (
     Definition(
@@ -70,12 +70,12 @@ class PatchScores(Statistic):
         self.side = min(SIDE, height, width)
         rows = np.arange(0, height - self.side + 1, self.side)
         columns = np.arange(0, width - self.side + 1, self.side)
-        step = max(1, int(np.ceil(np.sqrt(len(rows) * len(columns) / PATCHES))))
-        corners = np.meshgrid(rows[::step], columns[::step], indexing="ij")
+        corners = np.stack(np.meshgrid(rows, columns, indexing="ij")).reshape(2, -1)
+        if corners.shape[1] > PATCHES:
+            random = np.random.default_rng([setting.seed, 4])
+            corners = random.choice(corners, PATCHES, axis=1, replace=False)
         inside = np.indices((self.side, self.side)).reshape(2, -1)
-        self._rows, self._columns = (
-            corner.reshape(-1, 1) + offset for corner, offset in zip(corners, inside)
-        )
+        self._rows, self._columns = corners[..., None] + inside[:, None]
         weights = np.broadcast_to(self.domain.weights, self.domain.shape)
         self._weights = weights[self._rows, self._columns].astype(np.float64)
 
