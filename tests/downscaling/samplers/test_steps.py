@@ -144,6 +144,24 @@ def test_without_noise_the_stochastic_ones_are_the_others(eta):
         assert same == (eta == 0)
 
 
+def test_the_noise_factor_multiplies_the_added_noise():
+    """With data that are 0, only the decaying noise remains, in proportion to the factor."""
+    sigmas = [10.0, 4.0, 1.0]
+
+    def last(factor):
+        return samplers.integrate(
+            lambda x, sigma: 0.0 * x, 0.0, sigmas, "dpmpp-2m-sde", lambda step: 1.0,
+            noise_factor=factor,
+        )  # fmt: skip
+
+    # Of a step from σ to σ′, the factor of the field is (σ′/σ)² and the variance σ′²(1 − (σ′/σ)²).
+    once = 4 * np.sqrt(1 - 0.4**2) * 0.25**2 + np.sqrt(1 - 0.25**2)
+    assert last(1.0) == pytest.approx(once)
+    assert last(1.5) == pytest.approx(1.5 * once)
+    with pytest.raises(InputError, match="noise_factor=0 must be positive"):
+        last(0.0)
+
+
 @pytest.mark.parametrize("method", [*DETERMINISTIC, *STOCHASTIC, "heun,churn=8"])
 def test_ten_thousand_samples_of_a_mixture(method):
     weights, means, widths = np.array([0.3, 0.7]), np.array([-0.8, 0.4]), np.array([0.1, 0.25])

@@ -18,24 +18,42 @@ def dpmpp_2m(denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise) ->
     The first step and the last, to zero, are of first order. Source: Lu et al. 2022,
     arXiv:2211.01095.
     """
-    return _dpmpp(denoise, x, sigmas, noise, 0.0)
+    return _dpmpp(denoise, x, sigmas, noise, 0.0, 1.0)
 
 
 @sampler("dpmpp-2m-sde")
 def dpmpp_2m_sde(
-    denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise, *, eta: float = 1.0
+    denoise: Denoise,
+    x: Any,
+    sigmas: Sequence[float],
+    noise: Noise,
+    *,
+    eta: float = 1.0,
+    noise_factor: float = 1.0,
 ) -> Any:
     """Samples by DPM-Solver++(2M) for the stochastic equation, with one evaluation per step.
 
-    Source: Lu et al. 2022, arXiv:2211.01095.
+    Source: Lu et al. 2022, arXiv:2211.01095; the factor of the noise: Karras et al. 2022,
+    arXiv:2206.00364, section 4.
 
     Args:
         eta: Strength of the noise; 0 for the deterministic ``dpmpp-2m``.
+        noise_factor: Factor of the added noise; slightly above 1, it replaces small scales that a
+            denoiser smooths away.
     """
-    return _dpmpp(denoise, x, sigmas, noise, eta)
+    if not noise_factor > 0:
+        raise InputError(f"sampler dpmpp-2m-sde: noise_factor={noise_factor:g} must be positive.")
+    return _dpmpp(denoise, x, sigmas, noise, eta, noise_factor)
 
 
-def _dpmpp(denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise, eta: float) -> Any:
+def _dpmpp(
+    denoise: Denoise,
+    x: Any,
+    sigmas: Sequence[float],
+    noise: Noise,
+    eta: float,
+    noise_factor: float,
+) -> Any:
     """Integrates in ln σ; the denoised field is extrapolated linearly from the last two."""
     before = step_before = None
     for i, (sigma, following) in enumerate(itertools.pairwise(sigmas)):
@@ -49,7 +67,8 @@ def _dpmpp(denoise: Denoise, x: Any, sigmas: Sequence[float], noise: Noise, eta:
         decay = following / sigma * math.exp(-eta * step)
         x = decay * x - math.expm1(-(1 + eta) * step) * extrapolated
         if eta:
-            x = x + following * math.sqrt(-math.expm1(-2 * eta * step)) * noise(i)
+            added = noise_factor * following * math.sqrt(-math.expm1(-2 * eta * step))
+            x = x + added * noise(i)
         before, step_before = denoised, step
     return x
 
