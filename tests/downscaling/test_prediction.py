@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from phire.downscaling import Downscaler, InterpolatedSource, PredictedSource, predict
-from phire.downscaling.halo_tiles import Extension
+from phire.downscaling.halo_tiles import WRAP, Extension, apply_in_tiles
 from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.trained_generator import TrainedGenerator
 from phire.downscaling.whole_fields import WholeFields
@@ -60,6 +60,29 @@ def test_there_is_no_seam_at_the_date_line(generator, coarse):
     fine = refined(generator, fields, coarse.grid)
     rolled = refined(generator, np.roll(fields, 5, axis=2), coarse.grid)
     np.testing.assert_allclose(rolled, np.roll(fine, 20, axis=2), atol=1e-5 * fine.std())
+
+
+def smoothed(batch):
+    """A network that depends on the whole field: it pads with edge values, and adds the mean."""
+    low = batch["low"]
+    padded = np.pad(low, [(0, 0), (0, 0), (WRAP, WRAP), (0, 0)], mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * WRAP + 1, axis=2)
+    return windows.mean(-1) + low.mean()
+
+
+def test_a_field_that_is_one_tile_has_no_seam():
+    grid = Grid.driscoll_healy(16)
+    low = np.broadcast_to(np.random.default_rng(0).normal(size=(1, 1, 32, 1)), (1, 16, 32, 1))
+    low = (low - low.mean()).astype(np.float32)
+
+    def shifted(columns, **options):
+        rolled = np.roll(low, columns, axis=2)
+        tiled = apply_in_tiles(smoothed, rolled, grid, scale=1, halo=None, tile=8, **options)
+        output = np.roll(tiled, -columns, axis=2)
+        return output - output.mean()
+
+    np.testing.assert_allclose(shifted(7), shifted(0), atol=1e-6)
+    assert np.abs(shifted(7, fixed=True) - shifted(0, fixed=True)).max() > 0.1
 
 
 def test_beyond_a_pole_lies_the_other_side():

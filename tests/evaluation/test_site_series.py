@@ -44,6 +44,23 @@ def test_series_are_those_of_the_nearest_points(sources):
         assert here["site_latitude"] == GRID.latitudes[row]
 
 
+def test_a_perfect_candidate_and_a_perfect_member_have_scores(sources):
+    """As at a dry site, where all members may equal the truth."""
+    truth, ensemble = sources
+    result = series_at_sites(truth, truth, sites=SITES)
+    assert (result["site_rmse"] == 0).all()
+    perfect = ArraySource(
+        truth.read(slice(None)), channels=("t",), units=("K",), grid=GRID, time=truth.time
+    )
+    other = ArraySource(
+        ensemble.read_members(np.arange(12))[:, 0], channels=("t",), units=("K",), grid=GRID,
+        time=truth.time,
+    )  # fmt: skip
+    result = series_at_sites(truth, EnsembleSource([perfect, other]), sites=SITES)
+    assert (result["member_site_rmse_low"] == 0).all()
+    assert (result["member_site_rmse_high"] > 0).all()
+
+
 def test_a_command_draws_and_scores_sites(sources, tmp_path):
     truth, ensemble = sources
     evaluate(truth, {"ensemble": ensemble}, tmp_path, metrics=["sites"], sites=SITES)

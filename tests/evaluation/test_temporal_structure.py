@@ -8,7 +8,7 @@ import pytest
 from evaluation.made_fields import setting_of, take
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.return_levels import return_levels
-from phire.evaluation.temporal_structure import trends
+from phire.evaluation.temporal_structure import lag_one, trends
 from phire.fields.grid import Grid
 
 GRID = Grid.gaussian(8)
@@ -33,6 +33,11 @@ def test_autocorrelation_in_closed_form_and_by_numpy():
     weights = np.broadcast_to(GRID.area_weights(), GRID.shape).ravel()
     expected = np.average(each, weights=weights)
     assert result["lag_autocorrelation"].item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_single_time_has_no_autocorrelation():
+    """A group by hour, month or season may hold one time."""
+    assert np.isnan(lag_one(np.ones((1, 3, 4)), np.array([7.0]))).all()
 
 
 def test_trends_equal_numpy():

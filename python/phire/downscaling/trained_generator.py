@@ -339,6 +339,7 @@ class TrainedGenerator:
             coarse=coarse, margin=self.schema.margin,
             channels=len(self.channels) * self._parameters,
             position=fields.position if "position" in inputs else None,
+            fixed=None not in inputs["low"].shape[-3:-1],
         )  # fmt: skip
 
     def _sampled(

@@ -80,7 +80,8 @@ class SiteSeries(Statistic):
         def at_sites(planes: np.ndarray) -> np.ndarray:
             return planes[..., self.rows, self.columns].astype(np.float64)
 
-        shared = {"times": truth.times, "truth": at_sites(truth.planes)}
+        compared = np.asarray(float(candidate is not None))
+        shared = {"times": truth.times, "truth": at_sites(truth.planes), "compared": compared}
         state = {"values": at_sites(fields.planes), **shared}
         if isinstance(fields, Ensemble):
             members = at_sites(fields.members)
@@ -120,7 +121,7 @@ class SiteSeries(Statistic):
             ("site_bias", mean_of_present(error, -1), self.units()),
             ("site_correlation", correlation, {"units": "1"}),
         ):
-            if not np.array_equal(predicted, truth, equal_nan=True):
+            if state["compared"]:
                 dataset[name] = (("channel", "site"), values, units)
         return dataset
 

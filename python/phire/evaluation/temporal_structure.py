@@ -196,12 +196,16 @@ class TemporalStructure(Statistic):
 
 
 def lag_one(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Returns the correlation (...) of values one time step apart; NaN for a constant series.
+    """Returns the correlation (...) of values one time step apart.
+
+    It is NaN for a constant series, and for a single time.
 
     Args:
         values: (T, ...) series.
         moments: (T,) times; steps longer than the shortest are gaps and left out.
     """
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)
     steps = np.diff(moments)
     at = np.flatnonzero(steps == steps.min())
     first, second = values[at], values[at + 1]
