@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from phire.errors import InputError
 from phire.evaluation.domain import Domain
 from phire.evaluation.pairing import AlignedSource
@@ -59,11 +61,13 @@ def _checked_thresholds(
     """Returns the thresholds of each channel, ascending and without repeats.
 
     Raises:
-        InputError: A channel is unknown.
+        InputError: A channel is unknown, or a threshold is no number.
     """
-    for name in thresholds:
+    for name, found in thresholds.items():
         if name not in channels:
             raise InputError(
                 f"--thresholds {name}: the truth has no such channel; it has {', '.join(channels)}."
             )
+        if not np.isfinite(list(found)).all():
+            raise InputError(f"--thresholds {name}: every threshold must be a finite number.")
     return {name: tuple(sorted(map(float, set(found)))) for name, found in thresholds.items()}

@@ -13,6 +13,7 @@ from phire.evaluation import notes
 from phire.evaluation.accumulator import State
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import Task, Work, accumulate
+from phire.evaluation.given_units import check_given_units
 from phire.evaluation.pairing import AlignedSource
 from phire.evaluation.results import TRUTH
 from phire.evaluation.results_folder import Folder, ResultFile
@@ -49,6 +50,7 @@ def compute_results(
     _warn_of_workers(workers)
     where = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
     truth_moments = _truth_moments(settings, truth, folder, climatology, where)
+    check_given_units(settings[0], truth_moments[settings[0].domain.name])
     tasks = _tasks(pending, settings, truth_moments)
     # Networks run in this process, which has their weights and the device.
     far, near = tasks, []

@@ -22,6 +22,7 @@ from phire.evaluation.aligned_setting import aligned_setting
 from phire.evaluation.catalogue import statistics
 from phire.evaluation.chunks import Task, Work, default_threads, measure_chunk
 from phire.evaluation.domain import Domain
+from phire.evaluation.given_units import check_given_units
 from phire.evaluation.pairing import AlignedSource, align
 from phire.evaluation.setting import LAGS, Setting, TruthMoments
 from phire.evaluation.truth_climatology import climatology_of
@@ -109,6 +110,7 @@ def measure(
     if reason is not None:
         raise InputError(f"{name}: {reason}.")
     truth_moments = _truth_moments_of(setting, aligned, climatology)
+    check_given_units(setting, truth_moments)
     accumulator = kind(dataclasses.replace(setting, truth_moments=truth_moments))
     task = Task("it", accumulator, None if candidate is None else "candidate")
     times = np.arange(len(aligned.time))

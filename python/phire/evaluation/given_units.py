@@ -1,0 +1,41 @@
+"""Check that thresholds and observations have the units of the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phire.errors import InputError
+from phire.evaluation.setting import Setting, TruthMoments
+
+
+def check_given_units(setting: Setting, truth_moments: TruthMoments) -> None:
+    """Checks thresholds and observations against the range of the truth.
+
+    Temperatures are in K after reading, also those of files in °C, so that a threshold of 30 or a
+    table of stations in °C would be wrong by 273 K without a sign.
+
+    Args:
+        setting: Setting of the whole domain.
+        truth_moments: Moments of the truth there.
+
+    Raises:
+        InputError: A threshold is below the truth's minimum, or all observations of a channel are
+            below or above the truth's values, by more than the truth's range.
+    """
+    stations = setting.stations
+    for c, (name, units) in enumerate(zip(setting.channels, setting.units)):
+        low, high = float(truth_moments.minimum[c]), float(truth_moments.maximum[c])
+        if not high > low:
+            continue
+        least, greatest = low - (high - low), high + (high - low)
+        text = f"the truth's values are {low:.4g} to {high:.4g} {units}"
+        for value in setting.thresholds.get(name, ()):
+            if value < least:
+                raise InputError(f"--thresholds {name}={value:g}: {text}: give it in {units}.")
+        observed = np.array([]) if stations is None else stations.observed[..., c]
+        observed = observed[np.isfinite(observed)]
+        if observed.size and (observed.max() < least or observed.min() > greatest):
+            raise InputError(
+                f"--stations: the observations of {name} are {observed.min():.4g} to "
+                f"{observed.max():.4g}, but {text}: give them in {units}."
+            )

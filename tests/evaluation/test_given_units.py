@@ -1,0 +1,46 @@
+"""Thresholds and observations in other units than the truth's are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from evaluation.made_fields import setting_of
+from phire.errors import InputError
+from phire.evaluation.given_units import check_given_units
+from phire.fields.grid import Grid
+
+
+@pytest.fixture
+def setting():
+    """Setting of temperatures from 280 to 300 K."""
+    fields = 290 + 10 * np.sin(np.arange(4 * 6 * 8)).reshape(4, 6, 8, 1)
+    return dataclasses.replace(setting_of(fields, Grid.pixels(6, 8)), units=("K",))
+
+
+def observed(setting, values):
+    stations = types.SimpleNamespace(observed=np.array(values, float).reshape(-1, 1, 1))
+    return dataclasses.replace(setting, stations=stations)
+
+
+def test_a_threshold_in_degrees_celsius_is_refused(setting):
+    name = setting.channels[0]
+    for value, refused in ((30.0, True), (303.15, False), (275.0, False)):
+        one = dataclasses.replace(setting, thresholds={name: (value,)})
+        if refused:
+            with pytest.raises(InputError, match=rf"--thresholds {name}=30: .* give it in K"):
+                check_given_units(one, one.truth_moments)
+        else:
+            check_given_units(one, one.truth_moments)
+
+
+def test_observations_in_degrees_celsius_are_refused(setting):
+    one = observed(setting, [12.0, np.nan, 20.5])
+    with pytest.raises(InputError, match=r"are 12 to 20\.5, but .* give them in K"):
+        check_given_units(one, one.truth_moments)
+    for values in ([285.0, 270.0], [np.nan]):
+        one = observed(setting, values)
+        check_given_units(one, one.truth_moments)
