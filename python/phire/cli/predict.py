@@ -22,8 +22,8 @@ from phire.cli.shared_options import time_option
 @click.option(
     "--tile",
     type=int,
-    help="Largest side of a tile, coarse points.  [default: 128; denoisers with group "
-    "normalization: two patches]",
+    help="Largest side of a tile, coarse points.  [default: 128; denoisers: one patch with "
+    "attention, two with group normalization, else 288 fine points]",
 )
 @click.option(
     "--any-spacing", is_flag=True, help="Accept input with another grid spacing than in training."
@@ -69,7 +69,8 @@ from phire.cli.shared_options import time_option
 @click.option(
     "--sampler",
     metavar="NAME,KEY=VALUE,...",
-    help="Diffusion runs: sampler and options, such as dpmpp-2m,steps=20: phire parts sampler.",
+    help="Diffusion runs: sampler and options, such as dpmpp-2m,steps=20: phire parts sampler. "
+    "Values separated by / give one output each.",
 )
 @click.option(
     "--members", type=int, help="Stochastic runs: number of ensemble members.  [default: 1]"

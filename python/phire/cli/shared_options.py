@@ -183,7 +183,7 @@ training_options = option_list(
         "--ema",
         type=float,
         help="Decay of the exponential moving average of the weights, such as 0.999.  [default: "
-        "no average]",
+        "0.999 for phire-train's edm, flow, vp, ddpm and energy, otherwise no average]",
     ),
     click.option(
         "--clip-norm", type=float, help="Largest global norm of the gradients.  [default: none]"
