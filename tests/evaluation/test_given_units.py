@@ -10,8 +10,10 @@ import pytest
 
 from evaluation.made_fields import setting_of
 from phire.errors import InputError
+from phire.evaluation import evaluate
 from phire.evaluation.given_units import check_given_units
 from phire.fields.grid import Grid
+from phire.fields.source import ArraySource
 
 
 @pytest.fixture
@@ -35,6 +37,14 @@ def test_a_threshold_in_degrees_celsius_is_refused(setting):
                 check_given_units(one, one.truth_moments)
         else:
             check_given_units(one, one.truth_moments)
+
+
+def test_a_refused_evaluation_leaves_no_folder(tmp_path):
+    fields = (290 + np.arange(96.0).reshape(2, 6, 8, 1) / 10).astype("f4")
+    source = ArraySource(fields, channels=("t",), units=("K",), grid=Grid.pixels(6, 8))
+    with pytest.raises(InputError, match="give it in K"):
+        evaluate(source, {"own": source}, tmp_path / "out", thresholds={"t": (30.0,)})
+    assert not (tmp_path / "out").exists()
 
 
 def test_observations_in_degrees_celsius_are_refused(setting):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from phire import progress
+from phire import files, progress
+from phire.errors import InputError
 from phire.evaluation import notes
 from phire.evaluation.accumulator import State
 from phire.evaluation.catalogue import statistics
@@ -50,7 +51,12 @@ def compute_results(
     _warn_of_workers(workers)
     where = {"chunk": chunk, "workers": workers, "scheduler": scheduler}
     truth_moments = _truth_moments(settings, truth, folder, climatology, where)
-    check_given_units(settings[0], truth_moments[settings[0].domain.name])
+    try:
+        check_given_units(settings[0], truth_moments[settings[0].domain.name])
+    except InputError:
+        # The folder holds no result, since results of these options cannot exist.
+        files.remove(folder.path)
+        raise
     tasks = _tasks(pending, settings, truth_moments)
     # Networks run in this process, which has their weights and the device.
     far, near = tasks, []
