@@ -156,7 +156,7 @@ def _event_figure(
     limits = some["threshold"].sel(channel=channel)
     events = [event for event in some["event"].values if limits.sel(event=event).notnull()]
     figure, grid = panel_grid(
-        len(events), panel=(2.5, 3), margin=(1, 0.8), title=f"{title} of {readable(channel)}",
+        len(events), panel=(2.5, 3.3), margin=(1, 0.8), title=f"{title} of {readable(channel)}",
         sharey=True,
     )  # fmt: skip
     for axes, event in zip(grid, events):
