@@ -183,6 +183,26 @@ def test_a_missing_file_is_named(tmp_path):
     assert "none.nc does not exist" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("confusion-matrix", "holds no variable confusion: name RUN/evaluation/epoch-NNNN.nc"),
+        ("lag-distance", "holds no variable learned_mean: name METRIC/lag.nc of rplearn-eval."),
+        ("encoder-comparison", "holds no variable learned_mean: name METRIC/lag.nc"),
+        ("certainty-map", "holds no variable group: name a file of rplearn-certainty."),
+        ("data-histogram", "holds no variable channel: name RUN/evaluation/pixels.nc"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, name, expected):
+    rain = xr.Dataset({"pr": (("lag", "x"), np.ones((2, 3)))}, coords={"lag": [1, 2]})
+    rain.to_netcdf(tmp_path / "rain.nc")
+    given, output = tmp_path / "rain.nc", tmp_path / "a.png"
+    arguments = (f"a={given}", "--out", output) if name == "encoder-comparison" else (given, output)
+    said = run(name, *arguments, status=2)
+    assert f"rain.nc {expected}" in said
+    assert not output.exists()
+
+
 def test_an_ending_that_names_no_format_is_refused(lag_file, tmp_path):
     said = run("lag-distance", lag_file, tmp_path / "a.jpeg", status=2)
     assert "must end in .png, .pdf or .svg" in said

@@ -98,9 +98,11 @@ def confusion_matrix(results, output, step_hours):
     """Draw predicted against true lags, from RUN/evaluation/epoch-NNNN.nc."""
     from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
-    from phire.rplearn.figures.confusion_matrix import confusion_figure
+    from phire.rplearn.figures.confusion_matrix import VARIABLES, confusion_figure
 
-    write_figure(confusion_figure(read_result(results), step_hours), output)
+    expected = "RUN/evaluation/epoch-NNNN.nc of a task that predicts lags"
+    scores = read_result(results, VARIABLES, expected)
+    write_figure(confusion_figure(scores, step_hours), output)
 
 
 @_to_file("lag-distance", "results")
@@ -109,9 +111,15 @@ def lag_distance(results, output, step_hours):
     """Draw learned distance and pixel measures by lag, from METRIC/lag.nc."""
     from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
-    from phire.rplearn.figures.lag_distance import lag_figure
+    from phire.rplearn.figures.lag_distance import (
+        MEASURE_VARIABLES,
+        VARIABLES,
+        lag_figure,
+    )
 
-    write_figure(lag_figure(read_result(results), step_hours), output)
+    required = (*VARIABLES, *MEASURE_VARIABLES)
+    distances = read_result(results, required, "METRIC/lag.nc of rplearn-eval")
+    write_figure(lag_figure(distances, step_hours), output)
 
 
 @main.command("encoder-comparison", cls=Command, overwrites=False)
@@ -134,9 +142,10 @@ def certainty_map(results, output, group):
     """Draw maps of a network's certainty, from a file of rplearn-certainty."""
     from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
-    from phire.rplearn.figures.certainty_map import certainty_figure
+    from phire.rplearn.figures.certainty_map import VARIABLES, certainty_figure
 
-    write_figure(certainty_figure(read_result(results), group), output)
+    certainty = read_result(results, VARIABLES, "a file of rplearn-certainty")
+    write_figure(certainty_figure(certainty, group), output)
 
 
 @_to_file("data-histogram", "results")
@@ -144,9 +153,10 @@ def data_histogram(results, output):
     """Draw histograms of the data, from RUN/evaluation/pixels.nc."""
     from phire.evaluation.figures.figure_saving import write_figure
     from phire.fields.result_files import read_result
-    from phire.rplearn.figures.data_histogram import histogram_figure
+    from phire.rplearn.figures.data_histogram import VARIABLES, histogram_figure
 
-    write_figure(histogram_figure(read_result(results)), output)
+    histograms = read_result(results, VARIABLES, "RUN/evaluation/pixels.nc of rplearn-eval")
+    write_figure(histogram_figure(histograms), output)
 
 
 @main.command("animation", cls=Command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,28 @@ def write_result(
         write_netcdf(dataset, partial, encoding)
 
 
-def read_result(path: str | os.PathLike) -> xr.Dataset:
+def read_result(
+    path: str | os.PathLike,
+    required: Sequence[str] = (),
+    expected: str = "a file of results (NAME/METRIC.nc)",
+) -> xr.Dataset:
     """Reads a result into memory.
 
+    Args:
+        path: The NetCDF file.
+        required: Variables and coordinates that the file must hold.
+        expected: Kind of file to name in messages, such as ``METRIC/lag.nc of rplearn-eval``.
+
     Raises:
-        InputError: ``path`` does not exist, or is not a NetCDF file.
+        InputError: ``path`` does not exist, is not a NetCDF file, or lacks a required variable.
     """
     if not Path(path).is_file():
-        raise InputError(f"{path} does not exist: name a file of results (NAME/METRIC.nc).")
+        raise InputError(f"{path} does not exist: name {expected}.")
     try:
         with xr.open_dataset(path, engine="netcdf4") as dataset:
+            missing = [name for name in required if name not in dataset.variables]
+            if missing:
+                raise InputError(f"{path} holds no variable {missing[0]}: name {expected}.")
             return dataset.load()
     except OSError as error:
         raise InputError(f"{path} is not a NetCDF file of results ({error}).") from None

@@ -15,6 +15,9 @@ NAMES = {
     "entropy": "entropy (nats)",
 }
 
+VARIABLES = ("group", "latitude", "longitude", "count", *NAMES)
+"""Variables and coordinates of a file of ``rplearn-certainty``."""
+
 
 @styled
 def certainty_figure(results: xr.Dataset, group: str = "all") -> Figure:

@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from phire.errors import InputError
 from phire.evaluation.figures.style import SEQUENTIAL, new_figure, styled
+
+VARIABLES = ("lag", "confusion", "accuracy", "top_3_accuracy")
+"""Variables and coordinates of a file of scores, if the task predicts lags."""
 
 
 @styled
@@ -17,12 +19,7 @@ def confusion_figure(results: xr.Dataset, step_hours: float | None = None) -> Fi
     Args:
         results: ``RUN/evaluation/epoch-NNNN.nc``.
         step_hours: Time step in hours, for axes in hours; None draws axes in steps.
-
-    Raises:
-        InputError: The results hold no confusion matrix.
     """
-    if "confusion" not in results:
-        raise InputError("The results hold no confusion matrix: the task predicted no lag.")
     counts = results["confusion"].transpose("lag", "predicted_lag").to_numpy().astype(float)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     lags = results["lag"].to_numpy() * (step_hours or 1)

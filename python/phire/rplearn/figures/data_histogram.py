@@ -10,6 +10,9 @@ from phire.evaluation.figures.label_text import readable
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.style import candidate_styles, new_figure, styled
 
+VARIABLES = ("channel", "space", "value", "density")
+"""Variables and coordinates of a file of histograms."""
+
 
 @styled
 def histogram_figure(results: xr.Dataset) -> Figure:

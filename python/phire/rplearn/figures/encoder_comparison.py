@@ -12,6 +12,7 @@ from phire.errors import InputError
 from phire.evaluation.figures.legend import legend_below
 from phire.evaluation.figures.style import candidate_styles, new_figure, styled
 from phire.fields.result_files import read_result
+from phire.rplearn.figures.lag_distance import VARIABLES
 
 
 @styled
@@ -63,7 +64,7 @@ def read_named(given: Sequence[str]) -> dict[str, xr.Dataset]:
         given: ``NAME=FILE``; the default name of a file is that of its folder.
 
     Raises:
-        InputError: Two results have the same name, or a file does not exist.
+        InputError: Two results have the same name, a file does not exist or is of another kind.
     """
     opened = {}
     for text in given:
@@ -72,5 +73,5 @@ def read_named(given: Sequence[str]) -> dict[str, xr.Dataset]:
             name, path = Path(text).parent.name or text, text
         if name in opened:
             raise InputError(f"two results are named {name!r}: name them, NAME=FILE.")
-        opened[name] = read_result(path)
+        opened[name] = read_result(path, VARIABLES, "METRIC/lag.nc of rplearn-eval")
     return opened

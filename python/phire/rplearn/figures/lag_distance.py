@@ -15,6 +15,12 @@ NAMES = {
     "ssim": "(1 − SSIM)/2",
 }
 
+VARIABLES = ("lag", "learned_mean", "learned_std", "learned_spearman")
+"""Variables and coordinates of the learned distance in ``METRIC/lag.nc``."""
+
+MEASURE_VARIABLES = ("measure", "mean", "std", "scale", "spearman")
+"""Further variables and coordinates, of the pixel measures."""
+
 
 @styled
 def lag_figure(results: xr.Dataset, step_hours: float | None = None) -> Figure:
