@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from click.testing import CliRunner
 
 from evaluation.made_fields import white_ensemble
 from phire.cli.phire import main
+from phire.cli.phire_eval import main as phire_eval
 from phire.errors import InputError
 from phire.evaluation import evaluate
 from phire.evaluation.merged_results import merge_results
@@ -54,6 +57,36 @@ def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     with pytest.raises(InputError, match="no results folder"):
         merge_results([folders / "one", tmp_path], tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_is_missing_or_unfinished_is_named(folders, tmp_path):
+    def told(*arguments):
+        words = [*map(str, arguments), "--out", str(tmp_path / "x"), "--no-report"]
+        result = CliRunner().invoke(phire_eval, words)
+        assert result.exit_code == 2, result.output
+        assert not (tmp_path / "x").exists()
+        return " ".join(result.output.split())
+
+    nosuch, one, half = tmp_path / "nosuch", folders / "one", tmp_path / "half"
+    missing = f"{nosuch} does not exist: --compare combines results folders of phire-eval."
+    assert missing in told("--compare", one, nosuch)
+    assert missing in told(nosuch, "--compare", one)
+    assert missing in told(one, "--compare", nosuch)
+    other = f"{tmp_path} is no results folder: --compare combines results folders of phire-eval."
+    assert other in told(tmp_path, "--compare", one)
+    shutil.copytree(folders / "two", half)
+    (half / "summary.csv").unlink()
+    assert f"{half} is unfinished (it has no summary.csv): run phire-eval on it again." in told(
+        half, "--compare", one
+    )
+
+
+def test_a_results_folder_in_options_of_a_file_is_compared(folders, tmp_path):
+    (tmp_path / "options.yaml").write_text(f"compare: [{folders / 'one'}]\nreport: false\n")
+    words = [folders / "two", "--config", tmp_path / "options.yaml", "--out", tmp_path / "x"]
+    result = CliRunner().invoke(phire_eval, list(map(str, words)))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "x" / "summary.csv").is_file()
 
 
 def test_evaluations_that_count_other_points_are_told_apart(folders, tmp_path):

@@ -21,8 +21,17 @@ class _Candidate(CheckedPath):
         return super().convert(value, param, ctx)
 
 
+class _Truth(click.Path):
+    """Path of fields, or with ``--compare`` of a results folder, which the merge checks."""
+
+    def convert(self, value, param, ctx):
+        if ctx is not None and ctx.params.get("compared"):
+            return super().convert(value, param, ctx)
+        return FIELDS.convert(value, param, ctx)
+
+
 @click.command("phire-eval", cls=Command)
-@click.argument("truth", type=FIELDS)
+@click.argument("truth", type=_Truth())
 @click.option(
     "--candidate",
     "candidates",
@@ -33,6 +42,7 @@ class _Candidate(CheckedPath):
 )
 @click.option("--out", "output", type=click.Path(), required=True, help="Directory of results.")
 @click.option("--compare", "compared", type=click.Path(), multiple=True, metavar="RESULTS",
+              is_eager=True,  # before TRUTH, whose check depends on it
               help="Combine these results with those given in place of TRUTH, into one table and "
               "report in --out; may be repeated.")  # fmt: skip
 @click.option(

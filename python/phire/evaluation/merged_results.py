@@ -16,7 +16,14 @@ from phire import existing_outputs, files, progress, provenance
 from phire.errors import InputError, naming_arguments
 from phire.evaluation.candidate_differences import compare_candidates
 from phire.evaluation.city_statistics import count_cities
-from phire.evaluation.results import COMMAND, PROVENANCE, TRUTH, read_provenance, read_result
+from phire.evaluation.results import (
+    COMMAND,
+    PROVENANCE,
+    SUMMARY,
+    TRUTH,
+    read_provenance,
+    read_result,
+)
 from phire.evaluation.summary import summarise
 
 SHARED = ("truth", "times", "grid", "scale")
@@ -45,13 +52,20 @@ def merge_results(
         The path of the new folder.
 
     Raises:
-        InputError: Fewer than two folders are given, a folder holds no results, or the evaluations
-            differ in truth, times, grid, scale or the definition of a region.
+        InputError: Fewer than two folders are given, a folder holds no results or those of an
+            unfinished evaluation, or the evaluations differ in truth, times, grid, scale or the
+            definition of a region.
     """
     output = Path(output)
     if len(folders) < 2:
         raise InputError("--compare needs two folders of results or more.")
     merged, sources = _merged_options(folders)
+    for folder in folders:
+        if not (Path(folder) / SUMMARY).is_file():
+            raise InputError(
+                f"{os.fspath(folder)} is unfinished (it has no {SUMMARY}): run phire-eval on it "
+                "again."
+            )
     regions = merged["regions"]
     found = read_provenance(output)
     recorded = None if found is None else found["options"]
@@ -179,8 +193,9 @@ def _options(folder: str | os.PathLike) -> dict[str, Any]:
     """
     found = read_provenance(folder) if Path(folder).is_dir() else None
     if found is None:
+        problem = "is no results folder" if Path(folder).exists() else "does not exist"
         raise InputError(
-            f"{os.fspath(folder)} is no results folder: name a folder written by phire-eval."
+            f"{os.fspath(folder)} {problem}: --compare combines results folders of phire-eval."
         )
     return found["options"]
 
