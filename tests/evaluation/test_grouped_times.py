@@ -17,6 +17,7 @@ from phire.evaluation.figures.grouped_score_plots import group_figure
 from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.member_ranges import member_ends
 from phire.evaluation.notes import of_ranges
+from phire.evaluation.results import read_provenance
 from phire.evaluation.results_folder import ResultFile
 from phire.fields import ArraySource, EnsembleSource, Grid
 from phire.fields.time_axis import TimeAxis
@@ -151,6 +152,29 @@ def test_groups_need_dates_and_two_of_them(sources, tmp_path):
         evaluate(bare, {"a": bare}, tmp_path, by=["season"])
     with pytest.raises(InputError, match="by week: it must be one of hour, month, season"):
         evaluate(truth, {"a": other}, tmp_path, by=["week"])
+
+
+def test_of_several_groupings_those_of_one_group_are_left_out(sources, tmp_path, capsys):
+    time = TimeAxis.from_cf(np.arange(6) * 6, "hours since 2000-01-03")
+    january, other = (
+        ArraySource(source.read(slice(0, 6)), grid=GRID, time=time) for source in sources[::2]
+    )
+    options = {"metrics": ["scores"], "uncertainty": True, "report": False}
+    evaluate(january, {"a": other}, tmp_path / "out", by=["hour", "month", "season"], **options)
+    made = {path.stem for path in (tmp_path / "out" / "a").glob("*.nc")}
+    assert made == {"scores", "by_hour", "uncertainty"}
+    told = " ".join(capsys.readouterr().err.split())
+    for one in ("month", "season"):
+        assert f"by_{one} (all times are of one {one})" in told
+        assert f"by_{one} (all times are of one {one})" in " ".join(
+            read_provenance(tmp_path / "out")["notes"]
+        )
+    with pytest.raises(
+        InputError,
+        match=r"by month: all times are of one month; by season: all times are of one season\.",
+    ):
+        evaluate(january, {"a": other}, tmp_path / "x", by=["month", "season"], **options)
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.fixture(scope="module")

@@ -38,10 +38,13 @@ def choose_statistics(
     grid = setting.grid
     domains = [Domain.parse(name, grid, region) for name, region in regions.items()]
     settings = [dataclasses.replace(setting, domain=one) for one in (setting.domain, *domains)]
-    groups = _group_names(by, uncertainty)
+    _check_groupings(by)
     names, skipped = _chosen_metrics(metrics, settings, placed)
     settings = [dataclasses.replace(one, grouped=tuple(names)) for one in settings]
-    names += _chosen_metrics(groups, settings, placed)[0] if groups else []
+    groups, skipped_groups = _chosen_groupings(by, settings, placed)
+    names += groups
+    names += _chosen_metrics(["uncertainty"], settings, placed)[0] if uncertainty else []
+    skipped += skipped_groups
     if setting.named_wind is not None:  # raises InputError, even if no statistic uses the wind
         named_wind(setting.channels, setting.units, setting.named_wind)
     if setting.sites and grid.has_points:
@@ -67,16 +70,36 @@ def result_files(
     return wanted
 
 
-def _group_names(by: Sequence[str], uncertainty: bool) -> list[str]:
-    """Returns the names of the requested statistics by groups of times and of uncertainty.
-
-    Raises:
-        InputError: A group of times is unknown.
-    """
+def _check_groupings(by: Sequence[str]) -> None:
+    """Raises an InputError if a group of times is unknown."""
     for name in by:
         if name not in GROUPINGS:
             raise InputError(f"--by {name}: it must be one of {', '.join(GROUPINGS)}.")
-    return [f"by_{name}" for name in by] + (["uncertainty"] if uncertainty else [])
+
+
+def _chosen_groupings(
+    by: Sequence[str], settings: Sequence[Setting], placed: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """Returns the statistics by groups of times, and texts on those left out, with reasons.
+
+    Args:
+        by: Groups of times.
+        settings: Settings of all domains.
+        placed: Candidates by name.
+
+    Raises:
+        InputError: Scores cannot be computed by any of the groups; the message has all reasons.
+    """
+    reasons = {f"by_{name}": _refusal(f"by_{name}", settings, placed, True) for name in by}
+    refused = {name: reason for name, reason in reasons.items() if reason is not None}
+    if refused and len(refused) == len(reasons):
+        groups: dict[str, list[str]] = {}
+        for name, reason in refused.items():
+            groups.setdefault(reason, []).append(name.removeprefix("by_"))
+        stated = [f"--by {','.join(names)}: {reason}" for reason, names in groups.items()]
+        raise InputError(f"{'; '.join(stated)}.")
+    chosen = [name for name in reasons if name not in refused]
+    return chosen, [f"{name} ({reason})" for name, reason in refused.items()]
 
 
 def _chosen_metrics(
@@ -97,21 +120,12 @@ def _chosen_metrics(
     chosen, skipped = [], []
     for name in metrics or default_names():
         statistic = statistics()[name]
-        reasons = [
-            "it is computed in regions, and none is named: add --region NAME=N,W,S,E"
-            if not statistic.applies_to(setting)
-            else statistic.refusal(setting)
-            for setting in settings
-        ]
-        reason = None if None in reasons else reasons[0]
-        if metrics and not placed and not statistic.of_truth:
-            reason = "it compares candidates with the truth, and none is given: add --candidate"
-        if statistic.ensemble == "all" and not any(s.members for s in placed.values()):
-            reason = "no candidate has members"
+        reason = _refusal(name, settings, placed, bool(metrics))
         if reason is None:
             chosen.append(name)
         elif metrics:
-            raise InputError(f"{_option(name)}: {reason}.")
+            option = "--uncertainty" if name == "uncertainty" else f"--metrics {name}"
+            raise InputError(f"{option}: {reason}.")
         elif (
             statistic.noted_if_refused
             and statistic.ensemble != "all"
@@ -121,8 +135,26 @@ def _chosen_metrics(
     return chosen, skipped
 
 
-def _option(name: str) -> str:
-    """Returns the option by which a statistic was asked for."""
-    if name.startswith("by_"):
-        return f"--by {name.removeprefix('by_')}"
-    return "--uncertainty" if name == "uncertainty" else f"--metrics {name}"
+def _refusal(
+    name: str, settings: Sequence[Setting], placed: Mapping[str, Any], named: bool
+) -> str | None:
+    """Returns the reason why a statistic cannot be computed in any domain; None if it can.
+
+    Args:
+        name: Name of the statistic.
+        settings: Settings of all domains.
+        placed: Candidates by name.
+        named: True if the user named the statistic, which then needs a candidate to compare.
+    """
+    statistic = statistics()[name]
+    reasons = [
+        "it is computed in regions, and none is named: add --region NAME=N,W,S,E"
+        if not statistic.applies_to(setting)
+        else statistic.refusal(setting)
+        for setting in settings
+    ]
+    if statistic.ensemble == "all" and not any(s.members for s in placed.values()):
+        return "no candidate has members"
+    if named and not placed and not statistic.of_truth:
+        return "it compares candidates with the truth, and none is given: add --candidate"
+    return None if None in reasons else reasons[0]
