@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from evaluation.made_fields import setting_of, take
+from phire.evaluation import evaluate
 from phire.evaluation.catalogue import statistics
+from phire.evaluation.figures.all_figures import plans
+from phire.evaluation.figures.results_reading import ResultsFolder
 from phire.evaluation.return_levels import return_levels
 from phire.evaluation.temporal_structure import lag_one, trends
+from phire.fields import ArraySource
 from phire.fields.grid import Grid
+from phire.fields.time_axis import TimeAxis
 
 GRID = Grid.gaussian(8)
 
@@ -63,3 +68,36 @@ def test_return_levels_of_fields_have_intervals_that_hold_them():
     blocks = truth.max((1, 2, 3)).reshape(60, 10).max(1)
     expected = return_levels(1.5 * blocks[None], (10.0,))[0, 0]
     assert level.sel(period=10).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("hours", "length", "count", "axis"),
+    [
+        (3 * np.arange(125), "10 or 11 times at steps of 3 h", 12, "Period (blocks)"),
+        (24 * 73 * np.arange(61), "1 year", 12, "Period (years)"),
+        (None, "10 times", 12, "Period (blocks)"),
+    ],
+    ids=["hours", "years", "no dates"],
+)
+def test_the_length_of_a_block_is_stated(tmp_path, hours, length, count, axis):
+    dated = hours is not None
+    time = TimeAxis.from_cf(hours, "hours since 1990-01-02") if dated else TimeAxis.steps(120)
+    truth = autoregressive(0.3, len(time)).astype("f4")
+    source, candidate = (ArraySource(f, grid=GRID, time=time) for f in (truth, 1.5 * truth))
+    options = {"metrics": ["temporal"], "report": False}
+    evaluate(source, {"a": candidate}, tmp_path / "out", **options)
+    folder = ResultsFolder(tmp_path / "out")
+    result = folder.metric("temporal")["a"]
+    for name in ("period", "return_level", "return_level_low"):
+        assert result[name].attrs["block_length"] == length
+        assert result[name].attrs["block_count"] == count
+    (plan,) = (one for one in plans(folder) if one.name.startswith("temporal-"))
+    assert plan.caption.endswith(f"A block is {length}; there are {count} blocks.")
+    assert plan.draw().axes[0].get_xlabel() == axis
+
+
+def test_too_few_times_have_no_blocks():
+    truth = autoregressive(0.3, 60)
+    result = take(statistics()["temporal"](setting_of(truth, GRID)), truth, truth)
+    assert result["return_level"].isnull().all()
+    assert "block_length" not in result["period"].attrs

@@ -8,10 +8,13 @@ quantiles of the distribution that the maxima are drawn from.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from scipy import special, stats
 
 from phire.evaluation.spectral_scores import divided
+from phire.fields.time_axis import TimeAxis
 
 BLOCKS = 10
 """Smallest number of blocks to fit a distribution of maxima to, and of times in a block."""
@@ -24,6 +27,26 @@ REPLICATES = 200
 
 YEAR = 365.2425 * 86400
 """Mean length of a year, s."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Blocks of times, of each of which the maximum is taken.
+
+    Attributes:
+        index: (T,) index of the block of each time.
+        length: Length of a block as text: ``1 year``, or ``10 times at steps of 3 h``.
+        in_years: True if the blocks are years.
+    """
+
+    index: np.ndarray
+    length: str
+    in_years: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return int(self.index.max()) + 1
 
 
 def return_levels(maxima: np.ndarray, periods: tuple[float, ...]) -> np.ndarray:
@@ -63,7 +86,7 @@ def return_levels(maxima: np.ndarray, periods: tuple[float, ...]) -> np.ndarray:
 
 
 def return_levels_with_intervals(
-    greatest: np.ndarray, blocks: np.ndarray | None, seed: int
+    greatest: np.ndarray, blocks: Blocks | None, seed: int
 ) -> np.ndarray:
     """Returns levels for :data:`PERIODS`, and the ends of their 95 % intervals, (3, C, periods).
 
@@ -71,37 +94,39 @@ def return_levels_with_intervals(
 
     Args:
         greatest: (T, C) greatest value of each field; a channel with a NaN has the levels NaN.
-        blocks: (T,) index of the block of each time; None for too few blocks, which have no levels.
+        blocks: Blocks of the times; None for too few blocks, which have no levels.
         seed: Seed of the bootstrap.
     """
     levels = np.full((3, greatest.shape[1], len(PERIODS)), np.nan)
     if blocks is None:
         return levels
     random = np.random.default_rng([seed, 7])
-    count = int(blocks.max()) + 1
-    drawn = random.integers(0, count, (REPLICATES, count))
+    drawn = random.integers(0, blocks.count, (REPLICATES, blocks.count))
     for c, series in enumerate(greatest.T):
         if not np.isfinite(series).all():
             continue
-        maxima = np.array([series[blocks == block].max() for block in range(count)])
+        maxima = np.array([series[blocks.index == b].max() for b in range(blocks.count)])
         levels[0, c] = return_levels(maxima[None], PERIODS)[0]
         ends = np.quantile(return_levels(maxima[drawn], PERIODS), [0.025, 0.975], axis=0)
         levels[1:, c] = ends
     return levels
 
 
-def blocks_of_maxima(moments: np.ndarray, has_calendar: bool) -> np.ndarray | None:
-    """Returns the index (T,) of the block of each time; None with too few times.
+def blocks_of_maxima(time: TimeAxis) -> Blocks | None:
+    """Returns the blocks of a time axis (T,); None with too few times.
 
     Blocks are years if there are at least :data:`BLOCKS` of them, and otherwise of equal length.
-
-    Args:
-        moments: (T,) times in s.
-        has_calendar: False if the times are step numbers, which have no years.
     """
-    if has_calendar:
-        years = np.unique((moments / YEAR).astype(int), return_inverse=True)
-        if len(years[0]) >= BLOCKS:
-            return years[1]
-    count = len(moments) // BLOCKS
-    return np.arange(len(moments)) * count // len(moments) if count >= BLOCKS else None
+    if time.has_calendar:
+        # floor: years before 1970 have negative numbers, and 1969 is not 1970.
+        years, index = np.unique(np.floor(time.values / YEAR), return_inverse=True)
+        if len(years) >= BLOCKS:
+            return Blocks(index, "1 year", in_years=True)
+    count = len(time) // BLOCKS
+    if count < BLOCKS:
+        return None
+    index = np.arange(len(time)) * count // len(time)
+    length = f"{' or '.join(map(str, np.unique(np.bincount(index))))} times"
+    if time.has_calendar:
+        length += f" at steps of {time.step_text}{', with gaps' if time.gaps() else ''}"
+    return Blocks(index, length)

@@ -146,8 +146,12 @@ class TemporalStructure(Statistic):
             return values.reshape(len(times), members[0], *values.shape[1:])
 
         dataset = xr.Dataset(coords=self.coordinates("channel"))
-        dataset["period"] = ("period", np.array(PERIODS), {"units": "blocks"})
-        blocks = blocks_of_maxima(moments, setting.time.has_calendar)
+        blocks = blocks_of_maxima(setting.time[times])
+        stated = {}
+        if blocks is not None:
+            stated = {"block_length": blocks.length, "block_count": blocks.count}
+        unit = "years" if blocks is not None and blocks.in_years else "blocks"
+        dataset["period"] = ("period", np.array(PERIODS), {"units": unit, **stated})
         found = {}
         for ending, key in (("", "values"), ("_truth", "truth")):
             values = sorted_by_time(key)
@@ -167,7 +171,9 @@ class TemporalStructure(Statistic):
             dataset[f"{name}_difference"] = ("channel", gap, unit)
         levels, true_levels = found["return_level"], found["return_level_truth"]
         for ending, values in zip(("", "_low", "_high"), levels):
-            dataset[f"return_level{ending}"] = (("channel", "period"), values, self.units())
+            dataset[f"return_level{ending}"] = (
+                ("channel", "period"), values, {**self.units(), **stated},
+            )  # fmt: skip
         ten = PERIODS.index(10.0)
         ratio = divided(levels[0][:, ten], true_levels[0][:, ten])
         dataset["return_level_ratio"] = ("channel", ratio, {"units": "1"})
@@ -184,14 +190,21 @@ class TemporalStructure(Statistic):
         """Yields the figures of a results folder; see :class:`Statistic`."""
         from phire.evaluation.figures.curve_plots import Panel, channel_plans
 
+        # All regions and candidates have the same times, hence the same blocks.
+        regions = folder.regions_of(cls.name)
+        results = list(folder.metric(cls.name, regions[0]).values()) if regions else []
+        period = results[0]["period"].attrs if results else {}
         panel = Panel(
-            "", "return_level", "period", "Period (blocks)", "Return level", logarithmic="x",
-            band=("return_level_low", "return_level_high"),
+            "", "return_level", "period", f"Period ({period.get('units', 'blocks')})",
+            "Return level", logarithmic="x", band=("return_level_low", "return_level_high"),
         )  # fmt: skip
+        length, count = period.get("block_length"), period.get("block_count")
+        stated = f" A block is {length}; there are {count} blocks." if length else ""
         yield from channel_plans(
             folder, cls.name, [panel], "distributions", "Return levels of the maximum",
             "Level that the field's maximum exceeds once in a period on average, by the "
-            "generalised extreme-value distribution of block maxima. Bands: 95 % intervals.",
+            "generalised extreme-value distribution of block maxima. Bands: 95 % intervals."
+            f"{stated}",
         )  # fmt: skip
 
 
