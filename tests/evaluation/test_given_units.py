@@ -12,6 +12,7 @@ from evaluation.made_fields import setting_of
 from phire.errors import InputError
 from phire.evaluation import evaluate
 from phire.evaluation.given_units import check_given_units
+from phire.evaluation.results_folder import Folder
 from phire.fields.grid import Grid
 from phire.fields.source import ArraySource
 
@@ -54,3 +55,20 @@ def test_observations_in_degrees_celsius_are_refused(setting):
     for values in ([285.0, 270.0], [np.nan]):
         one = observed(setting, values)
         check_given_units(one, one.truth_moments)
+
+
+def test_rain_outside_the_range_of_the_fields_is_no_mistake(setting):
+    """A few dry or wet stations prove nothing about units."""
+    fields = 0.1 + np.arange(4 * 6 * 8).reshape(4, 6, 8, 1) / 100
+    rain = setting_of(fields, Grid.pixels(6, 8))
+    for values in ([0.0], [50.0]):
+        one = observed(rain, values)
+        check_given_units(one, one.truth_moments)
+
+
+def test_finished_results_outlast_a_refusal(tmp_path):
+    folder = Folder(tmp_path, {}, {}, {})
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "scores.nc").touch()
+    folder.remove_if_empty()
+    assert (tmp_path / "own" / "scores.nc").is_file()

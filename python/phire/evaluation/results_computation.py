@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from phire import files, progress
+from phire import progress
 from phire.errors import InputError
 from phire.evaluation import notes
 from phire.evaluation.accumulator import State
@@ -54,8 +54,7 @@ def compute_results(
     try:
         check_given_units(settings[0], truth_moments[settings[0].domain.name])
     except InputError:
-        # The folder holds no result, since results of these options cannot exist.
-        files.remove(folder.path)
+        folder.remove_if_empty()
         raise
     tasks = _tasks(pending, settings, truth_moments)
     # Networks run in this process, which has their weights and the device.

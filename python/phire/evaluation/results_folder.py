@@ -110,6 +110,11 @@ class Folder:
         if found is None or overwrite or self.grew:
             self.record()
 
+    def remove_if_empty(self) -> None:
+        """Removes the folder if it holds no result yet."""
+        if not any(self.path.glob("*/*.nc")):
+            files.remove(self.path)
+
     def record(self) -> dict[str, Any]:
         """Writes ``provenance.json``; returns the options."""
         options = {**self.base, "candidates": self.candidates, "regions": self.regions}

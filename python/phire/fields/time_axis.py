@@ -225,7 +225,7 @@ class TimeAxis:
             )
 
     def find(self, wanted: TimeAxis) -> np.ndarray:
-        """Returns the indices of other times in this axis; both may be unsorted.
+        """Finds the times of another axis in this one; neither needs to be sorted.
 
         Args:
             wanted: Axis of the m times to find.

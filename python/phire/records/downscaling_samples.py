@@ -33,7 +33,7 @@ from phire.records.station_gridding import MASK, PREFIX, Stations, read_stations
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Files from which downscaling samples are cut.
+    """Input files of downscaling records.
 
     Attributes:
         high: The fine fields, with the target channels only.

@@ -37,3 +37,14 @@ def test_impossible_channels_are_refused():
         PlaceChannels(DOMAIN, 6)
     with pytest.raises(InputError, match="must be one of"):
         PlaceChannels(DOMAIN, 4, "table")
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_rows_beyond_the_domain_repeat_its_outermost_rows(kind):
+    """As in a field that is extended across both poles."""
+    layer = PlaceChannels(DOMAIN, 4, kind)
+    rows, columns = DOMAIN
+    inner = layer(np.array([[0, 0]]), np.zeros((1, rows, columns, 1)))
+    extended = layer(np.array([[-2, 0]]), np.zeros((1, rows + 4, columns, 1)))
+    expected = np.pad(inner, ((0, 0), (2, 2), (0, 0), (0, 0)), mode="edge")
+    np.testing.assert_allclose(extended, expected, atol=1e-6)

@@ -51,7 +51,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Cell of a table of scores: the value of one candidate.
+    """Value of one candidate in a table of scores.
 
     Attributes:
         candidate: The candidate.

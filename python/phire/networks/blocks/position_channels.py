@@ -19,7 +19,7 @@ KINDS = ("sinusoidal", "learned")
 class PlaceChannels(keras.layers.Layer):
     """Position channels of the domain's points, cut out for each patch, (B, 2) → (B, H, W, N).
 
-    Columns beyond the domain wrap around; rows beyond it repeat its last row.
+    Columns beyond the domain wrap around; rows beyond it repeat its first or last row.
 
     Args:
         domain: Rows and columns of the fine domain.
@@ -62,7 +62,7 @@ class PlaceChannels(keras.layers.Layer):
         """
         _, height, width, _ = ops.shape(like)
         first = ops.cast(position, "int32")
-        rows = ops.minimum(first[:, :1] + ops.arange(height), self.domain[0] - 1)
+        rows = ops.clip(first[:, :1] + ops.arange(height), 0, self.domain[0] - 1)
         columns = ops.mod(first[:, 1:] + ops.arange(width), self.domain[1])
         if self.table is not None:
             points = rows[:, :, None] * self.domain[1] + columns[:, None, :]
