@@ -106,11 +106,11 @@ def test_members_are_written_and_an_interruption_changes_nothing(
     monkeypatch.setattr("phire.fields.time_blocks.BLOCK_BYTES", 4 * 32 * 64 * 2 * 2 * 3)
     read, blocks = PredictedSource.read_members, []
 
-    def interrupted(self, times):
+    def interrupted(self, times, members):
         if len(blocks) == 1:
             raise KeyboardInterrupt
         blocks.append(times)
-        return read(self, times)
+        return read(self, times, members)
 
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
         context.setattr(PredictedSource, "read_members", interrupted)
@@ -124,6 +124,35 @@ def test_members_are_written_and_an_interruption_changes_nothing(
             for name in ("divergence", "vorticity"):
                 scale = float(whole[name].std())
                 np.testing.assert_allclose(resumed[name], whole[name], atol=1e-5 * scale)
+
+
+def test_more_members_than_memory_are_predicted_a_few_at_a_time(
+    stochastic, store, tmp_path, monkeypatch
+):
+    """In groups, of which an interruption loses at most one."""
+    options = {"coarsen": 4, "time": "2000-01-01,2000-01-01T06", "members": 5, "seed": 3}
+    predict(stochastic, store, tmp_path / "whole.nc", **options)
+    monkeypatch.setattr("phire.fields.time_blocks.BLOCK_BYTES", 4 * 32 * 64 * 2 * 2)
+    read, groups = PredictedSource.read_members, []
+
+    def interrupted(self, times, members):
+        if len(groups) == 1:
+            raise KeyboardInterrupt
+        groups.append((times, members))
+        return read(self, times, members)
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(PredictedSource, "read_members", interrupted)
+        predict(stochastic, store, tmp_path / "few.nc", **options)
+    assert groups == [(slice(0, 1), slice(0, 2))]
+    predict(stochastic, store, tmp_path / "few.nc", **options)
+    with (
+        xr.open_dataset(tmp_path / "whole.nc") as whole,
+        xr.open_dataset(tmp_path / "few.nc") as few,
+    ):
+        assert few.sizes["member"] == 5
+        for name in whole.data_vars:
+            np.testing.assert_array_equal(few[name], whole[name])
 
 
 def test_from_xarray_to_members(stochastic, coarse):

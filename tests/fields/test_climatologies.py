@@ -144,6 +144,9 @@ def test_members_are_standardised_one_by_one_and_channels_by_name():
     made = StandardizedSource(EnsembleSource([turned, turned]), found)
     wanted = StandardizedSource(source, found).read([3])[..., ::-1]
     np.testing.assert_allclose(made.read_members([3])[:, 1], wanted, rtol=1e-6)
+    np.testing.assert_array_equal(
+        made.read_members([3], slice(1, 2))[:, 0], made.read_members([3])[:, 1]
+    )
 
 
 def test_files_through_the_commands(tmp_path):

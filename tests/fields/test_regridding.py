@@ -215,6 +215,7 @@ def test_a_source_is_regridded_member_by_member_in_any_order():
     assert read.shape == (3, 2, 2, 3, 2)
     np.testing.assert_array_equal(read[:, 0], expected[1:4])
     np.testing.assert_allclose(both.read(slice(1, 4)), read.mean(1))
+    np.testing.assert_array_equal(both.read_members(slice(1, 4), slice(1, 2)), read[:, 1:])
 
 
 def test_what_does_not_fit_is_refused():

@@ -170,6 +170,26 @@ def test_members_are_written_and_read(tmp_path, suffix):
     np.testing.assert_array_equal(to_dataset(read)["w"].values, np.moveaxis(expected[..., 0], 1, 0))
 
 
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_more_members_than_memory_are_written_a_few_at_a_time(tmp_path, monkeypatch, suffix):
+    members = [example() for _ in range(5)]
+    ensemble = EnsembleSource(members)
+    height, width, channels = members[0].fields.shape[1:]
+    monkeypatch.setattr("phire.fields.time_blocks.BLOCK_BYTES", 4 * height * width * channels * 2)
+    sizes = []
+
+    class Watched(EnsembleSource):
+        def read_members(self, times, members=slice(None)):
+            fields = super().read_members(times, members)
+            sizes.append(fields.shape[:2])
+            return fields
+
+    write_source(Watched(members), tmp_path / f"a.{suffix}", times=[2, 3, 5])
+    assert sizes == [(1, 2), (1, 2), (1, 1)] * 3
+    read = open_fields(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(read.read_members(slice(None)), ensemble.read_members([2, 3, 5]))
+
+
 def test_a_store_of_members_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"3 members: .*\.nc or \.zarr"):
         write_source(EnsembleSource([example()] * 3), tmp_path / "a.h5")

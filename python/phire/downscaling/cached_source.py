@@ -13,7 +13,7 @@ import numpy as np
 
 from phire import files
 from phire.errors import InputError
-from phire.fields.source import Source, Times, member_count, read_members
+from phire.fields.source import ALL, Source, Times, member_count, read_members
 
 
 class CachedSource:
@@ -37,19 +37,20 @@ class CachedSource:
         """Reads fields, (n, H, W, C); those of an ensemble are averaged over the members."""
         return self.read_members(times).mean(1)
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads the fields of all members, (n, M, H, W, C).
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members; see :class:`phire.fields.source.MemberSource`.
 
-        Only slices of ``times`` are cached: each slice is a block with a file of its own.
+        Only slices of ``times`` are cached: each block of times and members has a file of its own.
         """
         if not isinstance(times, slice):
-            return read_members(self.source, times)
+            return read_members(self.source, times, members)
         start, stop, _ = times.indices(len(self.time))
-        path = self.folder / f"{start:08d}-{stop:08d}.npy"
+        first, last, _ = members.indices(self.members)
+        path = self.folder / f"{start:08d}-{stop:08d}-members-{first}-{last}.npy"
         self._prepare()
         if path.exists():
             return np.load(path)
-        fields = read_members(self.source, times)
+        fields = read_members(self.source, times, members)
         with files.replacing(path) as partial, open(partial, "wb") as stream:
             np.save(stream, fields)
         return fields

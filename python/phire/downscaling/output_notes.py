@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from phire import progress, value_text
-from phire.fields.source import Source, Times, member_count, read_members
+from phire.fields.source import ALL, Source, Times, member_count, read_members
 
 
 def notes(fill: str, minimum: float | None, trace: float | None, conserves: bool) -> dict[str, Any]:
@@ -59,9 +59,9 @@ class CountedSource:
         """Reads fields, (n, H, W, C); those of an ensemble are averaged over the members."""
         return self.read_members(times).mean(1)
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads the fields of all members, (n, M, H, W, C)."""
-        fields = read_members(self.source, times)
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members; see :class:`phire.fields.source.MemberSource`."""
+        fields = read_members(self.source, times, members)
         self.values += fields.size
         self.missing += int(np.isnan(fields).sum())
         return fields

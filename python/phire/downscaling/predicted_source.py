@@ -33,7 +33,7 @@ from phire.fields.coarsening import (
 )
 from phire.fields.grid import Grid
 from phire.fields.padding import padded_grid, padding
-from phire.fields.source import Source, Times, indices
+from phire.fields.source import ALL, Source, Times, indices
 from phire.fields.time_axis import TimeAxis
 from phire.records.coarse_grid import coarse_grid
 from phire.records.grid_points import matching_points
@@ -133,8 +133,8 @@ class PredictedSource:
         fields = self.read_members(times)
         return fields[:, 0] if self.members == 1 else fields.mean(1)
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Predicts the fields of all members, (n, M, H, W, C)."""
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Predicts fields of members; see :class:`phire.fields.source.MemberSource`."""
         chosen = indices(times, len(self.time))
         fields = self.sources.read(chosen)
         if not self._checked:
@@ -143,7 +143,7 @@ class PredictedSource:
         predicted = self.generator(
             fields, self.tile, fill=self.fill, minimum=self.minimum, trace=self.trace,
             consistency=self.consistency, noise_memory=self.noise_memory, seed=self.seed,
-            members=self.members, statistic=self.statistic,
+            members=range(self.members)[members], statistic=self.statistic,
         )  # fmt: skip
         predicted = np.moveaxis(predicted, 0, 1)
         if predicted.shape[2:4] == self.grid.shape:

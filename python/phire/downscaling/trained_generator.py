@@ -162,7 +162,7 @@ class TrainedGenerator:
         consistency: str | None = None,
         noise_memory: float | None = None,
         seed: int = 0,
-        members: int = 1,
+        members: Sequence[int] = (0,),
         statistic: str | None = None,
     ) -> np.ndarray:
         """Predicts fine fields in physical units.
@@ -184,7 +184,7 @@ class TrainedGenerator:
             noise_memory: Seconds over which a member's noise is correlated, which makes its time
                 series coherent; None for independent noise at every time.
             seed: Seed of the random numbers.
-            members: Number of members.
+            members: Numbers of the members to predict.
             statistic: ``mean`` or ``median`` of the predicted distribution, for runs of the
                 objective ``likelihood``; None to draw members.
 
@@ -194,14 +194,14 @@ class TrainedGenerator:
             ``minimum`` where the input is below it.
 
         Raises:
-            InputError: There are no fields, ``fill`` is unknown, ``members`` exceeds 1 for a
+            InputError: There are no fields, ``fill`` is unknown, several ``members`` are asked of a
                 deterministic generator, ``trace`` is not above ``minimum``, or an option does not
                 fit the run.
             WorkError: A predicted value is not finite.
         """
         if not len(fields.low):
             raise InputError("there are no fields to refine: the first axis has the length 0.")
-        self.supported.check_members(members)
+        self.supported.check_members(len(members))
         check_bounds(minimum, trace)
         self.supported.check_consistency(consistency)
         self.supported.check_noise_memory(noise_memory)
@@ -211,12 +211,10 @@ class TrainedGenerator:
         fine, constant = self.field_inputs.further_arrays(fields)
         ensemble, outputs, sampled = [], None, None
         if self.sampler is not None:
-            sampled = self._sampled(
-                fields, low, fine, constant, tile, seed, range(members), noise_memory
-            )
-        for member in range(members):
+            sampled = self._sampled(fields, low, fine, constant, tile, seed, members, noise_memory)
+        for i, member in enumerate(members):
             if sampled is not None:
-                outputs = sampled[member]
+                outputs = sampled[i]
             elif outputs is None or self._random:
                 outputs = self.predict_member(
                     fields, low, fine, constant, tile or TILE, seed, member, noise_memory

@@ -13,7 +13,7 @@ from phire.fields.common_times import find_common_times
 from phire.fields.curvilinear import CurvilinearGrid
 from phire.fields.grid import TOLERANCE, Grid
 from phire.fields.harmonics import SphericalHarmonics, largest_degree
-from phire.fields.source import Source, Times, indices
+from phire.fields.source import ALL, Source, Times, indices, read_members
 from phire.fields.time_axis import TimeAxis
 
 FINER = 1e-6
@@ -70,10 +70,10 @@ class AlignedSource:
         """Reads fields; see :class:`phire.fields.source.Source`."""
         return self.select(self.source.read(self._times[indices(times, len(self._times))]))
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads the fields (n, M, H, W, C) of all members."""
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members; see :class:`phire.fields.source.MemberSource`."""
         chosen = self._times[indices(times, len(self._times))]
-        return self.select(self.source.read_members(chosen))
+        return self.select(read_members(self.source, chosen, members))
 
 
 def north_up(source: Source, channels: Sequence[int] | None = None) -> AlignedSource:

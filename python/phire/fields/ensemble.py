@@ -12,7 +12,7 @@ from phire.errors import InputError, naming_arguments
 from phire.fields.dataset import DatasetSource
 from phire.fields.further_dimensions import MEMBERS
 from phire.fields.opening import NETCDF, ZARR, format_of, open_dataset, open_source
-from phire.fields.source import Source, Times, wind_directions
+from phire.fields.source import ALL, Source, Times, wind_directions
 
 CLIMATOLOGICAL = ("month", "dayofyear")
 """Dimensions of climatologies, as in the result of ``groupby("time.month").mean()``."""
@@ -52,9 +52,9 @@ class EnsembleSource:
         self.grid, self.time = first.grid, first.time
         self.wind_directions = wind_directions(first)
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members: (n, M, H, W, C) float32."""
-        return np.stack([source.read(times) for source in self.sources], axis=1)
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members; see :class:`phire.fields.source.MemberSource`."""
+        return np.stack([source.read(times) for source in self.sources[members]], axis=1)
 
     def read(self, times: Times) -> np.ndarray:
         """Reads the ensemble's mean; see :class:`phire.fields.source.Source`."""

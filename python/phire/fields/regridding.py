@@ -16,6 +16,7 @@ from phire.fields.interpolation import interpolation_map, scattered_map, within_
 from phire.fields.linear_maps import MatrixMap, SeparableMap
 from phire.fields.regridding_weights import stored_weights
 from phire.fields.source import (
+    ALL,
     Source,
     Times,
     close,
@@ -215,14 +216,15 @@ class RegriddedSource:
         fields = self.read_members(times)
         return fields[:, 0] if self.members == 1 else fields.mean(1)
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members; see :class:`phire.fields.source.MemberSource`."""
         chosen = indices(times, len(self.time))
-        shape = (len(chosen), self.members, *self.grid.shape, len(self.channels))
+        count = len(range(self.members)[members])
+        shape = (len(chosen), count, *self.grid.shape, len(self.channels))
         fields = np.empty(shape, np.float32)
         # In blocks: fields that are small on the target grid may be large on the source's grid.
         for block in blocks(self.source, len(chosen)):
-            read = read_members(self.source, chosen[block])
+            read = read_members(self.source, chosen[block], members)
             flat = read.reshape(-1, *read.shape[2:])
             fields[block] = self.regridder(flat).reshape(-1, *shape[1:])
         return fields

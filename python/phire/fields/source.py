@@ -19,6 +19,9 @@ MAPPING = "crs"
 Times = slice | Sequence[int] | np.ndarray
 """Slice or indices of fields along time."""
 
+ALL = slice(None)
+"""Slice of all members."""
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -58,8 +61,13 @@ class MemberSource(Source, Protocol):
 
     members: int
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members in physical units: (n, M, H, W, C) float32."""
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members in physical units: (n, m, H, W, C) float32.
+
+        Args:
+            times: Slice, or indices of the times in any order.
+            members: Slice of the members; by default all.
+        """
         ...
 
 
@@ -68,11 +76,18 @@ def member_count(source: Source) -> int:
     return getattr(source, "members", 1)
 
 
-def read_members(source: Source, times: Times) -> np.ndarray:
-    """Reads fields of all members: (n, M, H, W, C), with M = 1 if the source is not an ensemble."""
+def read_members(source: Source, times: Times, members: slice = ALL) -> np.ndarray:
+    """Reads fields of members: (n, m, H, W, C); a source that is not an ensemble has one.
+
+    Args:
+        source: The source.
+        times: Indices of the fields.
+        members: Slice of the members; by default all.
+    """
     if member_count(source) == 1:
         return source.read(times)[:, None]
-    return source.read_members(times)
+    # A source of only ``read_members(times)`` suffices where all members are read at once.
+    return source.read_members(times) if members == ALL else source.read_members(times, members)
 
 
 def close(source: Source) -> None:
@@ -169,9 +184,9 @@ class TimeSelection:
         """Reads fields; see :class:`Source`."""
         return self.source.read(self.times[indices(times, len(self.times))])
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members; see :class:`MemberSource`."""
-        return read_members(self.source, self.times[indices(times, len(self.times))])
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members; see :class:`MemberSource`."""
+        return read_members(self.source, self.times[indices(times, len(self.times))], members)
 
 
 WIND_DIRECTION = "wind_axes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import warnings
@@ -37,7 +38,7 @@ from phire.fields.source import (
 )
 from phire.fields.store import RECORD
 from phire.fields.store_writing import StoreWriter
-from phire.fields.time_blocks import blocks
+from phire.fields.time_blocks import member_blocks
 from phire.fields.unusable_values import UnusableValues, counting_infinite
 
 # Loaded at its first use: importing Zarr takes a fifth of the start of commands and workers.
@@ -49,8 +50,8 @@ CHANNELS = "channels"
 
 SUFFIXES = {".h5": "h5", ".hdf5": "h5", ".nc": "nc", ".zarr": "zarr"}
 
-Append = Callable[[np.ndarray, int], None]
-"""Function that writes fields (M, n, H, W, C) from a time index on."""
+Append = Callable[[np.ndarray, slice, slice], None]
+"""Function that writes fields (m, n, H, W, C) at slices of times and members."""
 
 
 def write_source(
@@ -69,9 +70,9 @@ def write_source(
 ) -> UnusableValues:
     """Writes the fields of a source to a field store (.h5), CF NetCDF (.nc) or Zarr (.zarr).
 
-    Memory does not grow with the number of fields. The output appears under its name when it is
-    complete. Ensemble members are written along a dimension ``member``, which field stores do not
-    have.
+    Memory does not grow with the number of fields or members. The output appears under its name
+    when it is complete. Ensemble members are written along a dimension ``member``, which field
+    stores do not have.
 
     Args:
         source: The source, possibly of an ensemble.
@@ -121,26 +122,33 @@ def write_source(
             cells,
             unusable,
         ) as append,
-        progress.progress_bar(description, len(chosen.time), "fields") as advance,
+        progress.progress_bar(
+            description, len(chosen.time) * member_count(source), "fields"
+        ) as advance,
     ):
-        slices = list(blocks(source, len(chosen.time)))
+        slices = list(member_blocks(source, len(chosen.time)))
         read = results_in_order(_read_block, chosen, slices, client, description=description)
-        for block, (fields, regridded) in zip(slices, read):
+        for (block, members), (fields, regridded) in zip(slices, read):
             # A signal within a write of HDF5, or of Zarr's threads, would leave a file that can be
             # neither closed nor removed.
             with interruption.deferred():
-                append(fields, block.start)
+                append(fields, block, members)
             unusable.regridded += regridded
             if output_format(output) != "h5":  # the writer of a store counts them itself
                 unusable.add(fields)
-            advance(block.stop - block.start)
+            advance(fields.shape[0] * fields.shape[1])
     return unusable
 
 
-def _read_block(source: Source, block: slice) -> tuple[np.ndarray, int]:
-    """Reads a block of fields (M, n, H, W, C) and counts infinite values before regridding."""
+def _read_block(source: Source, block: tuple[slice, slice]) -> tuple[np.ndarray, int]:
+    """Reads fields (m, n, H, W, C) of a block of times and members.
+
+    Returns:
+        The fields, and the number of infinite values before regridding.
+    """
+    times, members = block
     with counting_infinite() as regridded:
-        fields = read_members(source, block)
+        fields = read_members(source, times, members)
     return np.moveaxis(fields, 1, 0), sum(regridded)
 
 
@@ -239,7 +247,7 @@ def _writer(
             wind_directions=wind_directions(source),
             unusable=unusable,
         ) as writer:
-            yield lambda fields, start: writer.append(fields[0])
+            yield lambda fields, times, members: writer.append(fields[0])
     elif kind == "nc":
         attributes = {**_described(record), **attributes}
         with GuardedHDF5(partial, in_order=True) as guarded:
@@ -248,11 +256,11 @@ def _writer(
                     variable = file.create_variable(name, horizontal_names(source.grid), np.float32)
                     variable.attrs.update(described)
                     variable[...] = values
-                yield lambda fields, start: _append_netcdf(file, source, fields, start)
+                yield functools.partial(_append_netcdf, file, source)
     else:
         attributes = {**_described(record), **attributes}
         group = _zarr(partial, source, dtype, attributes, static, cells)
-        yield lambda fields, start: _append_zarr(group, source, fields, start)
+        yield functools.partial(_append_zarr, group, source)
         with warnings.catch_warnings():
             # Zarr warns that format 3 does not specify consolidated metadata. They are written
             # nevertheless: xarray reads them, and warns about stores without.
@@ -332,13 +340,14 @@ def _channel_attributes(source: Source, cells: TimeCells | None) -> list[dict[st
     return described
 
 
-def _append_netcdf(file: h5netcdf.File, source: Source, fields: np.ndarray, start: int) -> None:
-    times = slice(start, start + fields.shape[1])
+def _append_netcdf(
+    file: h5netcdf.File, source: Source, fields: np.ndarray, times: slice, members: slice
+) -> None:
     for c, channel in enumerate(source.channels):
-        if len(fields) == 1:
+        if member_count(source) == 1:
             file[channel][times] = fields[0, ..., c]
         else:
-            file[channel][:, times] = fields[..., c]
+            file[channel][members, times] = fields[..., c]
 
 
 def map_names_taken(output: str | os.PathLike, source: Source) -> tuple[str, ...]:
@@ -413,9 +422,11 @@ def _zarr(
     return zarr.open_group(path, mode="r+")
 
 
-def _append_zarr(group: zarr.Group, source: Source, fields: np.ndarray, start: int) -> None:
+def _append_zarr(
+    group: zarr.Group, source: Source, fields: np.ndarray, times: slice, members: slice
+) -> None:
     # One chunk at a time: Zarr writes several in threads, which continue after one has failed.
     for c, channel in enumerate(source.channels):
-        for member, time in np.ndindex(fields.shape[:2]):
-            place = (start + time,) if len(fields) == 1 else (member, start + time)
-            group[channel][place] = fields[member, time, ..., c]
+        for m, n in np.ndindex(fields.shape[:2]):
+            place = (members.start + m, times.start + n)[member_count(source) == 1 :]
+            group[channel][place] = fields[m, n, ..., c]

@@ -12,7 +12,7 @@ from phire.errors import InputError, naming_arguments
 from phire.fields import units
 from phire.fields.climatologies import Climatology
 from phire.fields.ensemble import open_fields
-from phire.fields.source import Source, Times, close, indices, member_count, read_members
+from phire.fields.source import ALL, Source, Times, close, indices, member_count, read_members
 from phire.fields.source_writing import fields_already_made, write_source
 
 
@@ -68,10 +68,10 @@ class StandardizedSource:
         fields = self.read_members(times)
         return fields[:, 0] if self.members == 1 else fields.mean(1)
 
-    def read_members(self, times: Times) -> np.ndarray:
-        """Reads fields of all members; see :class:`phire.fields.source.MemberSource`."""
+    def read_members(self, times: Times, members: slice = ALL) -> np.ndarray:
+        """Reads fields of members; see :class:`phire.fields.source.MemberSource`."""
         chosen = indices(times, len(self.time))
-        fields = read_members(self.source, chosen)
+        fields = read_members(self.source, chosen, members)
         # (n, 1, h, w, C): the same for all members.
         mean, std = (moment[:, None] for moment in self.climatology.moments(self.time[chosen]))
         converted = fields * std + mean if self.inverse else (fields - mean) / std

@@ -1,4 +1,4 @@
-"""Blocks of times whose fields are held in memory at once."""
+"""Blocks of times, and of members, whose fields are held in memory at once."""
 
 from __future__ import annotations
 
@@ -30,3 +30,22 @@ def blocks(source: Source, count: int) -> Iterator[slice]:
         size -= size % chunk
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
+
+
+def member_blocks(source: Source, count: int) -> Iterator[tuple[slice, slice]]:
+    """Yields slices of times and members whose fields fit in memory, however many members.
+
+    All members are in one slice if the fields of one time fit in memory.
+
+    Args:
+        source: The source, possibly of an ensemble.
+        count: Number of times.
+    """
+    height, width = source.grid.shape
+    members = member_count(source)
+    for times in blocks(source, count):
+        size = members
+        if times.stop - times.start == 1:
+            size = max(1, BLOCK_BYTES // (4 * height * width * len(source.channels)))
+        for first in range(0, members, size):
+            yield times, slice(first, min(first + size, members))
