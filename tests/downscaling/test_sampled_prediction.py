@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
+import pipeline
+from phire.cli.phire_eval import main as phire_eval
 from phire.downscaling import predict, train_generator
 from phire.downscaling.network_graphs import NetworkGraphs
 from phire.downscaling.predicted_source import PredictedSource
@@ -105,6 +109,20 @@ def test_a_sweep_gives_one_file_for_each_combination(denoiser, store, tmp_path):
         xr.open_dataset(tmp_path / "alone.nc") as alone,
     ):
         xr.testing.assert_equal(swept, alone)
+
+
+def test_the_outputs_of_a_sweep_are_evaluated_as_its_last_line_says(denoiser, store, tmp_path):
+    time = ",2000-01-01T03"
+    said = pipeline.run(
+        "phire", "predict", denoiser, store, tmp_path / "a.nc", "--coarsen", "4", "--time", time,
+        "--sampler", "euler,steps=1/2",
+    )  # fmt: skip
+    _, said = said.split("phire-eval TRUTH --out RESULTS ")
+    words = [store, "--out", tmp_path / "results", "--time", time, "--metrics", "scores"]
+    words = [*map(str, words), "--no-report", *shlex.split(said)]
+    phire_eval(words, standalone_mode=False)
+    summary = pd.read_csv(tmp_path / "results" / "summary.csv")
+    assert set(summary["candidate"]) == {"steps 1", "steps 2"}
 
 
 def test_no_file_of_a_sweep_is_written_where_one_sampler_is_impossible(denoiser, store, tmp_path):

@@ -42,6 +42,16 @@ stages:
     objective: {name: srgan, content: "${content}", layers: [stage1, stage2]}
     learning-rates: [1e-4, 1e-5]
 """
+MEMBERS = """
+sweep: {steps: [10, 18]}
+stages:
+  members:
+    command: phire predict
+    run: denoiser
+    input: coarse.nc
+    sampler: heun,steps=${steps}
+  results: {command: phire-eval, truth: fine.nc, candidate: ["${named:members}"]}
+"""
 
 
 @pytest.fixture
@@ -128,6 +138,16 @@ def test_paths_of_all_points_are_arguments(stages_of):
     assert stages["joined"].words == [
         *("d/years/e5_year-1979.h5", "d/years/e5_year-1980.h5", "d/joined.h5")
     ]
+
+
+def test_samplers_are_an_axis_of_the_sweep(stages_of):
+    stages = stages_of(MEMBERS)
+    assert stages["members_steps-10"].options["sampler"] == ["heun,steps=10"]
+    assert stages["results"].options["candidate"] == [
+        f"steps {n}=study/members_steps-{n}.nc" for n in (10, 18)
+    ]
+    with pytest.raises(InputError, match="steps=10/18 gives several outputs, but a stage has one"):
+        stages_of(MEMBERS, "stages.members.sampler=heun,steps=10/18")
 
 
 def test_values_are_set_from_outside(stages_of):

@@ -1,7 +1,10 @@
 """``phire predict``: downscaling of whole fields with a trained network or an interpolation."""
 
+import shlex
+
 import click
 
+from phire import progress
 from phire.cli.command import Command, import_tensorflow
 from phire.cli.paths import FIELDS_OUTPUT, INTERPOLATIONS, NAMED_FIELDS, CheckedPath
 from phire.cli.shared_options import time_option
@@ -103,7 +106,7 @@ def main(run, input, output, **options):
 
     RUN is a run of phire-train, or nearest, bilinear or bicubic for an interpolation.
     """
-    from phire.downscaling.sampler_choice import check_samplers
+    from phire.downscaling.sampler_choice import check_samplers, swept_candidates
 
     if run not in INTERPOLATIONS:
         if options["sampler"] is not None:
@@ -112,3 +115,7 @@ def main(run, input, output, **options):
     from phire.downscaling import predict
 
     predict(run, input, output, **options)
+    if "/" in (options["sampler"] or ""):
+        named = map(shlex.quote, swept_candidates(output, options["sampler"]))
+        candidates = "".join(f" --candidate {one}" for one in named)
+        progress.say(f"Evaluate them together: phire-eval TRUTH --out RESULTS{candidates}")

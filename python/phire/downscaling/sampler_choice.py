@@ -233,6 +233,19 @@ def swept(specification: str) -> dict[str, str]:
     return samplers_by_label
 
 
+def swept_candidates(output: str, specification: str) -> list[str]:
+    """Returns the outputs of a sweep as candidates ``NAME=FILE`` of ``phire-eval``.
+
+    Args:
+        output: Output file as given, without the options that vary.
+        specification: Samplers, with alternatives.
+    """
+    return [
+        f"{label.replace('=', ' ')}={swept_output(output, label)}"  # a name ends at the first =
+        for label in swept(specification)
+    ]
+
+
 def swept_output(output: str, label: str) -> str:
     """Returns the output file of one sampler of a sweep, such as ``a-steps=10.nc`` for ``a.nc``."""
     if not label:

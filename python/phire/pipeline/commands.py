@@ -29,6 +29,10 @@ SUFFIXES = {
     "rplearn-probe": ".nc",
 }
 """Default suffix of an output file, by command; outputs of other commands are directories."""
+
+ALTERNATIVES = {"phire predict": "sampler"}
+"""Option whose values may be alternatives separated by slashes, each with an output of its own."""
+
 OVERWRITE = "overwrite"
 
 
@@ -100,7 +104,8 @@ def command_line(
         The words after the command's name, and the texts given for each argument and option.
 
     Raises:
-        InputError: An option is unknown or invalid, or a required one is missing.
+        InputError: An option is unknown or invalid, a required one is missing, or the command
+            would write several outputs.
     """
     command = find_command(name)
     target = output_parameter(command, name)
@@ -132,6 +137,7 @@ def command_line(
         parts = _texts(parameter, value)
         texts[_title(parameter)] = parts
         _check(parameter, parts, context, name)
+        _refuse_alternatives(_title(parameter), parts, name)
         if isinstance(parameter, click.Argument):
             arguments += parts
         else:
@@ -191,6 +197,16 @@ def _texts(parameter: click.Parameter, value: Any) -> list[str]:
     if isinstance(value, list):
         return [",".join(map(str, value))]
     return [str(value)]
+
+
+def _refuse_alternatives(option: str, texts: list[str], name: str) -> None:
+    """Raises an InputError if an option gives alternatives, as a stage has a single output."""
+    if ALTERNATIVES.get(name) == option and any("/" in text for text in texts):
+        raise InputError(
+            f"{name}: {option} {texts[0]} gives several outputs, but a stage has one: make the "
+            "alternatives an axis of the sweep, such as `steps: [10, 18]`, and use it as "
+            "`heun,steps=${steps}`."
+        )
 
 
 def _check(parameter: click.Parameter, texts: list[str], context: click.Context, name: str) -> None:
