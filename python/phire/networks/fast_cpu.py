@@ -98,7 +98,7 @@ class SiLU(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Activates a tensor of any shape."""
         half = keras.backend.standardize_dtype(inputs.dtype) in ("bfloat16", "float16")
-        if not (half and _on_processor()):
+        if not (half and on_processor()):
             return ops.silu(inputs)
         import tensorflow as tf
 
@@ -182,7 +182,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
     def is_faster(self) -> bool:
         """Returns True if this layer is faster than Keras's convolution for its options."""
         return (
-            _on_processor()
+            on_processor()
             and self.data_format == "channels_last"
             and self.padding in ("same", "valid")
             and self.filters <= 4
@@ -220,7 +220,7 @@ class FewFilterConvolution(keras.layers.Conv2D):
         )
 
 
-def _on_processor() -> bool:
+def on_processor() -> bool:
     """Returns True if the backend is TensorFlow and no GPU is visible."""
     if keras.backend.backend() != "tensorflow":
         return False

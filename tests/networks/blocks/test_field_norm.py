@@ -40,6 +40,40 @@ def test_group_is_that_of_keras_by_the_common_divisor(groups, divides):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 2e-2)])
+def test_group_has_the_gradients_of_its_formula(dtype, tolerance):
+    """First derivatives, and second ones, which a critic's gradient penalty needs."""
+    random = np.random.default_rng(5)
+    weight = random.normal(size=FIELD.shape)
+    layer = with_weights(
+        FieldNorm("group", 4, dtype="mixed_bfloat16" if dtype != "float32" else dtype), FIELD
+    )
+    gamma, beta = (tf.constant(w.numpy(), "float64") for w in layer.weights)
+
+    def formula(x, modulation):
+        groups = tf.reshape(x, (2, 20, 4, 3))
+        mean, variance = tf.nn.moments(groups, (1, 3), keepdims=True)
+        y = tf.reshape((groups - mean) / tf.sqrt(variance + 1e-5), x.shape) * gamma + beta
+        scale, shift = tf.split(modulation[:, None, None], 2, -1)
+        return y * (1 + scale) + shift
+
+    def derivatives(function, kind):
+        given = [tf.constant(FIELD, kind), tf.constant(MODULATION, kind)]
+        with tf.GradientTape() as outer:
+            outer.watch(given)
+            with tf.GradientTape() as inner:
+                inner.watch(given)
+                y = function(*given)
+                loss = tf.reduce_sum(tf.cast(y, "float64") * weight)
+            first = inner.gradient(loss, given)
+            norm = tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, "float64"))) for g in first])
+        return [y, *first, *outer.gradient(norm, given)]
+
+    for found, right in zip(derivatives(layer, dtype), derivatives(formula, "float64")):
+        found = tf.cast(found, "float64")
+        np.testing.assert_allclose(found, right, atol=tolerance * float(tf.reduce_max(abs(right))))
+
+
 def test_gradients_with_an_embedding_are_those_of_finite_differences():
     layer = with_weights(FieldNorm("group", 4), FIELD)
     random = np.random.default_rng(4)

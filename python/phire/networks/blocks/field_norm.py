@@ -12,6 +12,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from phire.networks.fast_cpu import on_processor
+from phire.networks.field_moments import scaled_by_moments
+
 KINDS = ("group", "rms", "none")
 """Kinds of normalization; see :class:`FieldNorm`."""
 
@@ -69,28 +72,34 @@ class FieldNorm(keras.layers.Layer):
             scale = 1 + modulation[:, : x.shape[-1]]
             factor, offset = factor * scale, offset * scale + modulation[:, x.shape[-1] :]
         if self.kind == "group":
-            mean, inverse = self._statistics(x)
-            factor = factor * inverse
-            offset = offset - mean * factor
+            if on_processor():
+                return scaled_by_moments(inputs, self._by_groups, factor, offset)
+            moments = ops.mean(x, axis=(1, 2)), ops.mean(ops.square(x), axis=(1, 2))
+            factor, offset = self._by_groups(*moments, factor, offset)
         elif self.kind == "rms":
             mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
             x = x * ops.rsqrt(mean_square + self.epsilon)
         factor, offset = (ops.cast(f, inputs.dtype)[:, None, None] for f in (factor, offset))
         return ops.cast(x, inputs.dtype) * factor + offset
 
-    def _statistics(self, x: Any) -> tuple[Any, Any]:
-        """Returns mean and 1/√(variance + ε) of the group of each channel, both (B, C)."""
-        channels = x.shape[-1]
+    def _by_groups(self, mean: Any, mean_square: Any, factor: Any, offset: Any) -> tuple[Any, Any]:
+        """Returns factor and offset that normalize each group of channels, then scale and shift.
+
+        Args:
+            mean, mean_square: Means of each channel and of its square, (B, C).
+            factor, offset: Scale and shift of the normalized features, (B, C) or (1, C).
+        """
+        channels = mean.shape[-1]
         groups = math.gcd(self.groups, channels)
 
         def group_mean(values: Any) -> Any:
             values = ops.reshape(values, (-1, groups, channels // groups))
             return ops.repeat(ops.mean(values, axis=-1), channels // groups, axis=-1)
 
-        mean = group_mean(ops.mean(x, axis=(1, 2)))
-        mean_square = group_mean(ops.mean(ops.square(x), axis=(1, 2)))
+        mean, mean_square = group_mean(mean), group_mean(mean_square)
         variance = ops.maximum(mean_square - ops.square(mean), 0)
-        return mean, ops.rsqrt(variance + self.epsilon)
+        factor = factor * ops.rsqrt(variance + self.epsilon)
+        return factor, offset - mean * factor
 
     def compute_output_shape(self, inputs_shape: tuple, modulation_shape: Any = None) -> tuple:
         """Returns (B, H, W, C)."""
