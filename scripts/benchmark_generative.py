@@ -3,9 +3,9 @@
 Training: the bare step on a batch in memory, the loop that reads records, and PyTorch's eager step
 of the same network (scripts/pytorch_unet.py, in a separate process) alternate block by block, so
 that other load on the machine affects all equally. Sampling: 16 members of 256 × 512 points at ×4,
-whose time outside the network's graph is the cost of tiling; then ``phire predict`` with 4 and 16
-members, and its peak memory. All sides use the same number of threads. On a busy machine, CPU
-seconds are more reliable than wall time.
+whose time outside the network's graph is the cost of tiling; then the peak memory of ``phire
+predict`` with 4, 16, 64 and 256 members. All sides use the same number of threads. On a busy
+machine, CPU seconds are more reliable than wall time.
 
     python scripts/benchmark_generative.py --pytorch /path/of/an/environment/bin/python
     python scripts/benchmark_generative.py --only sampling
@@ -218,7 +218,7 @@ def sampling(options: argparse.Namespace) -> None:
         )
         extra = (wall / inside[0] - 1, cpu / inside[1] - 1)
         print(f"  beside the network: {extra[0]:.1%} of its time, {extra[1]:.1%} by CPU time")
-        for members in (4, options.members):
+        for members in (4, options.members, 4 * options.members, 16 * options.members):
             peak = peak_of_prediction(run, Path(folder), members, options.sampler_steps)
             print(f"  phire predict --members {members}: peak of {peak / 2**30:.2f} GiB")
 
