@@ -98,6 +98,10 @@ def test_records_without_the_context_are_refused(records, store, tmp_path):
         train_generator(tmp_path / "plain", tmp_path / "run", **options)
     with pytest.raises(InputError, match=r"validation .* has another context than"):
         train_generator(records, tmp_path / "run", validation=tmp_path / "other", **options)
+    write_downscaling_records(store, tmp_path / "of its own", **OPTIONS, context=(3, 5),
+                              time=",2000-01-02")  # fmt: skip
+    with pytest.raises(InputError, match=r"other normalization .* with statistics \S+records\.$"):
+        train_generator(records, tmp_path / "run", validation=tmp_path / "of its own", **options)
     assert not (tmp_path / "run").exists()
     config = {"schema": open_records(records).schema.to_dict(), "objective": {"name": "content"}}
     with pytest.raises(InputError, match="a context of 3 × 5 cells, but the records have 2 × 2"):

@@ -108,20 +108,20 @@ def _check_alike(records: Records, validation: Records) -> None:
             f"--validation {validation.path} has other climatologies than {records.path}: make it "
             f"with --statistics {records.path}."
         )
-    for name in ("channels", "units", "scale", "patch", "context", "normalization"):
+    for name in ("channels", "units", "scale", "patch", "context"):
         expected, found = (getattr(r.schema, name) for r in (records, validation))
         if name == "units" and difference(validation.schema.channels, found, expected) is None:
             continue
         if expected != found:
-            hint = (
-                "make them with --statistics RECORDS"
-                if name == "normalization"
-                else "make both records with the same options"
-            )
             raise InputError(
                 f"--validation {validation.path} has another {name} than {records.path} "
-                f"({found} instead of {expected}): {hint}."
+                f"({found} instead of {expected}): make both records with the same options."
             )
+    if validation.schema.normalization != records.schema.normalization:
+        raise InputError(
+            f"--validation {validation.path} has other normalization statistics than "
+            f"{records.path}: make it with --statistics {records.path}."
+        )
 
 
 def _spans_all_longitudes(schema: SampleSchema) -> bool:
