@@ -39,7 +39,7 @@ def scaled_by_moments(x: Any, combine: Combine, *arguments: Any) -> Any:
         factor, offset = combine(*moments, *arguments)
 
         def gradient(dy: Any) -> Any:
-            # Here, too, float32 values exist only within this function, so as not to be kept.
+            # x is cast again, because a float32 copy kept until here would take twice its memory.
             slope, values = tf.cast(dy, tf.float32), tf.cast(x, tf.float32)
             sums = tf.reduce_sum(slope * values, (1, 2)), tf.reduce_sum(slope, (1, 2))
             small = [*moments, *arguments]
