@@ -10,8 +10,9 @@ seconds.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -163,8 +164,14 @@ class Registry:
         name, resolved = self.resolve(specification, options)
         function = self.function(name)
         typed = with_option_types(function, resolved, f"{self.kind} {name}")
-        try:
+        with self.naming(name):
             return function(*arguments, **more, **typed)
+
+    @contextlib.contextmanager
+    def naming(self, name: str) -> Iterator[None]:
+        """Adds the name of a part to an :class:`phire.errors.OptionError` in the block."""
+        try:
+            yield
         except OptionError as error:
             raise InputError(f"{self.kind} {name}: {error}") from None
 

@@ -46,7 +46,11 @@ def test_without_an_average_the_run_is_of_the_last_weights(denoiser):
 TRAININGS = {
     "residual of other channels": (
         "edm,residual={run}", "predicts divergence, vorticity, but the records' targets are vort"),
-    "range": ("edm,sigma_min=3,sigma_max=2", "sigma_min 3 must be above 0 and below sigma_max 2"),
+    "width": ("edm,p_std=0", "objective edm: p_std=0 must be positive"),
+    "prediction": ("ddpm,prediction=eps", "objective ddpm: prediction=eps must be one of epsilon"),
+    "range": (
+        "edm,sigma_min=3,sigma_max=2",
+        "objective edm: sigma_min 3 must be above 0 and below sigma_max 2"),
     "network": ("edm,latent={run}", "was trained by srgan: name a run of the objective vqvae"),
 }  # fmt: skip
 EMBEDDINGS = {
@@ -94,7 +98,10 @@ def test_a_latent_space_of_other_patches_and_channels_is_refused(
 
 PREDICTIONS = {
     "ddim": (["--sampler", "ddim"], "sampler ddim applies to the objective ddpm"),
-    "range": (["--sampler", "heun,sigma_min=3,sigma_max=2"], "sigma_min 3 must be above 0"),
+    "range": (
+        ["--sampler", "heun,sigma_min=3,sigma_max=2"],
+        "sampler heun: sigma_min 3 must be above 0",
+    ),
     "tile": (["--tile", "1"], "--tile 1 is 4 fine points, but one point"),
     "members": (["--members", "0"], "--members 0 must be"),
     "memory": (["--noise-memory", "0h"], "'0h' is not a duration"),

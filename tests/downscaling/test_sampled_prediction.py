@@ -136,7 +136,8 @@ def test_no_file_of_a_sweep_is_written_where_one_sampler_is_impossible(denoiser,
     [("eular", "sampler 'eular' is unknown"), ("ddim", "ddim applies to the objective ddpm"),
      ("heun,sigma_min=3,sigma_max=2", "sigma_min 3 must be"),
      ("heun,steps=10/18/10", "sampler steps=10/18/10 gives a value twice"),
-     ("heun/heun", "sampler heun/heun gives a value twice")],
+     ("heun/heun", "sampler heun/heun gives a value twice"),
+     ("heun,steps=2/", "sampler steps=2/ lacks a value")],
 )  # fmt: skip
 def test_samplers_that_do_not_fit_are_refused(denoiser, store, tmp_path, sampler, message):
     with pytest.raises(InputError, match=message):

@@ -168,7 +168,7 @@ def with_measured_scales(
             raise InputError(f"the target {zero} is zero in the records: leave it out.")
         scaled = scaled / np.asarray(given)
     least, most = sigma_range(mode_variances(scaled))
-    if "p_mean" in found:
+    if "p_mean" in found and found["p_std"] > 0:  # the objective refuses other values
         ends = np.exp(found["p_mean"] + 4 * found["p_std"] * np.array([-1, 1]))
         least, most = max(least, ends[0]), min(most, ends[1])
     if "rates" in found:

@@ -20,7 +20,7 @@ from phire.downscaling.samplers.discrete_levels import (
     signal_levels,
     timesteps,
 )
-from phire.errors import InputError
+from phire.errors import OptionError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +49,16 @@ class DiscreteProcess:
 
     def __post_init__(self) -> None:
         if self.prediction not in PREDICTIONS:
-            raise InputError(
+            raise OptionError(
                 f"prediction={self.prediction} must be one of {', '.join(PREDICTIONS)}."
             )
         if self.times < 2 or not 0 < self.beta_start <= self.beta_end < 1:
-            raise InputError(
+            raise OptionError(
                 f"times={self.times} must be 2 or more, and beta_start={self.beta_start:g} and "
                 f"beta_end={self.beta_end:g} must ascend between 0 and 1."
             )
         if self.zero_terminal_snr and self.prediction == "epsilon":
-            raise InputError(
+            raise OptionError(
                 "zero_terminal_snr excludes prediction=epsilon, because the noise determines no "
                 "field where no signal is left: choose prediction=v or x0."
             )

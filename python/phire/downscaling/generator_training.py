@@ -130,7 +130,8 @@ def train_generator(
     objective_options, metrics = _with_content_text(objective_options)
     _check_selection(select, validation, metrics, denoises="sigma_data" in objective_options)
     remaining, fold_entry = without_fold(opened, fold)
-    space = open_target_space(objective_options, opened.schema, remaining, held_out)
+    with objectives.naming(objective):
+        space = open_target_space(objective_options, opened.schema, remaining, held_out)
     if loop.get("ema") is None:
         loop["ema"] = space.options.get("ema")
     weights = _starting_weights(pretrained, initialize_from, trainable)

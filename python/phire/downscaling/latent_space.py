@@ -98,7 +98,7 @@ class LatentSpace:
         """
         from phire.training import open_run
 
-        run = open_run(path)
+        run = open_run(path, "phire-train")
         check_autoencoder(path, run.config, schema)
         space = cls(run.network("generator"), schema)
         values = []

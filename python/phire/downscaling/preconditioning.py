@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.special
 
-from phire.errors import InputError
+from phire.errors import InputError, OptionError
 
 BETA_MIN, BETA_D = 0.1, 19.9
 """Noise rate at t = 0, and its increase to t = 1, in the variance-preserving process."""
@@ -213,6 +213,6 @@ def vp_time(sigma: Any, beta_min: float = BETA_MIN, beta_d: float = BETA_D, xp: 
 def check_sigma_range(sigma_min: float, sigma_max: float) -> None:
     """Raises an InputError unless 0 < sigma_min < sigma_max < ∞."""
     if not 0 < sigma_min < sigma_max < float("inf"):
-        raise InputError(
+        raise OptionError(
             f"sigma_min {sigma_min:g} must be above 0 and below sigma_max {sigma_max:g}."
         )

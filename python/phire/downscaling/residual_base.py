@@ -60,7 +60,7 @@ class ResidualBase:
         """
         from phire.training import open_run
 
-        run = open_run(path)
+        run = open_run(path, "phire-train")
         check_run(path, run.config, schema)
         network = run.network("generator")
         if is_stochastic(network):

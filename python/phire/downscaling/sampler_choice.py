@@ -89,8 +89,9 @@ def choose_sampler(specification: Specification, objective: Mapping[str, Any]) -
         raise InputError(f"--sampler {name},steps={steps}: steps must be a whole number above 0.")
     guidance = _guidance(given.pop("guidance", 0.0), objective)
     resolve = _on_signal_levels if name in ON_SIGNAL_LEVELS else _on_noise_levels
-    choice = dataclasses.replace(resolve(name, given, steps, objective), guidance=guidance)
-    _ = choice.levels  # refuses impossible options of the schedule
+    with samplers.sampler.naming(name):
+        choice = dataclasses.replace(resolve(name, given, steps, objective), guidance=guidance)
+        _ = choice.levels  # refuses impossible options of the schedule
     return choice
 
 
@@ -217,12 +218,15 @@ def swept(specification: str) -> dict[str, str]:
     ``""``.
 
     Raises:
-        InputError: A value is given twice, which would be two predictions with one name.
+        InputError: A value is missing, or given twice, which would be two predictions with one
+            name.
     """
     pieces = []
     for piece in split_outside_brackets(specification):
         key, equals, values = piece.partition("=")
         texts = (values if equals else key).split("/")
+        if "" in texts:
+            raise InputError(f"--sampler {piece} lacks a value: give one after each = and /.")
         if len(set(texts)) < len(texts):
             raise InputError(f"--sampler {piece} gives a value twice: name each value once.")
         pieces.append([(f"{key}={text}" if equals else text, len(texts) > 1) for text in texts])

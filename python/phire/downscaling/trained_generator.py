@@ -434,7 +434,7 @@ def _open_generator_run(
     """
     from phire.training import open_run
 
-    opened = open_run(run)
+    opened = open_run(run, "phire-train")
     config = opened.config
     if "schema" not in config or "network" not in config:
         raise InputError(

@@ -120,17 +120,21 @@ class Run:
         return network
 
 
-def open_run(path: str | os.PathLike) -> Run:
+def open_run(path: str | os.PathLike, command: str = "rplearn-train or phire-train") -> Run:
     """Opens a run directory.
+
+    Args:
+        path: Path of the directory.
+        command: Commands whose runs would fit, for the message.
 
     Raises:
         InputError: The directory does not exist or is not a run.
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path} does not exist: name a run of rplearn-train or phire-train.")
+        raise InputError(f"{path} does not exist: name a run of {command}.")
     if not ((path / CONFIG).is_file() and (path / PROVENANCE).is_file()):
-        raise InputError(f"{path} is not a run: name a run of rplearn-train or phire-train.")
+        raise InputError(f"{path} is not a run: name a run of {command}.")
     return Run(path, yaml.safe_load((path / CONFIG).read_text(encoding="utf-8")))
 
 

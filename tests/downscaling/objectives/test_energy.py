@@ -178,9 +178,9 @@ ERRORS = {
         "needs a network with random inputs, but unet",
     ),
     "members": ("energy,members=1", NETWORK, "members=1 must be at least 2"),
-    "beta": ("energy,beta=2", NETWORK, "beta=2 must lie between 0 and 2"),
+    "beta": ("energy,beta=2", NETWORK, "beta=2 must be above 0 and below 2"),
     "weights": ("energy,crps=0,differences=0", NETWORK, "at least one must be positive"),
-    "pools": ("energy", NETWORK, r"pools=\[1, 2, 4, 8\] and patch=8 must lie between"),
+    "pools": ("energy", NETWORK, r"energy: pools=\[1, 2, 4, 8\] must lie between"),
 }
 
 

@@ -56,11 +56,10 @@ def edm_objective(
     """
     if weight not in WEIGHTS:
         raise OptionError(f"weight={weight} must be one of {', '.join(WEIGHTS)}.")
-    if not 0 <= log_uniform <= 1 or p_std <= 0:
-        raise OptionError(
-            f"log_uniform={log_uniform:g} must lie between 0 and 1, and p_std={p_std:g} must be "
-            "positive."
-        )
+    if not 0 <= log_uniform <= 1:
+        raise OptionError(f"log_uniform={log_uniform:g} must lie between 0 and 1.")
+    if p_std <= 0:
+        raise OptionError(f"p_std={p_std:g} must be positive.")
     levels = functools.partial(
         _levels, p_mean=p_mean, p_std=p_std, log_uniform=log_uniform, sigma_min=sigma_min,
         sigma_max=sigma_max,

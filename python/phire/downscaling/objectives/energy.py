@@ -106,7 +106,7 @@ def _check(
     if members < 2:
         raise OptionError(f"members={members} must be at least 2, as the score needs a spread.")
     if not 0 < beta < 2:
-        raise OptionError(f"beta={beta:g} must lie between 0 and 2 for the score to be proper.")
+        raise OptionError(f"beta={beta:g} must be above 0 and below 2 for the score to be proper.")
     used = [name for name, weight in weights.items() if weight]
     if min(weights.values()) < 0 or used in ([], ["learned"] if metric is None else []):
         listed = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
@@ -114,12 +114,15 @@ def _check(
             f"{listed}: weights must not be negative, and at least one must be positive."
         )
     smallest = min(task.shapes.high[:2])
-    sizes = [*pools, patch] if weights["patches"] else [*pools]
-    if not pools or min(sizes) < 1 or 2 * max(sizes) > smallest:
-        raise OptionError(
-            f"pools={list(pools)} and patch={patch} must lie between 1 and half the side of the "
-            f"records' patches, {smallest} points."
-        )
+    sizes = {f"pools={list(pools)}": list(pools)}
+    if weights["patches"]:
+        sizes[f"patch={patch}"] = [patch]
+    for option, values in sizes.items():
+        if not values or min(values) < 1 or 2 * max(values) > smallest:
+            raise OptionError(
+                f"{option} must lie between 1 and half the side of the records' patches, "
+                f"{smallest} points."
+            )
 
 
 class EnergyTraining(Supervised):
