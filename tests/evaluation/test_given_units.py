@@ -61,9 +61,13 @@ def test_rain_outside_the_range_of_the_fields_is_no_mistake(setting):
     """A few dry or wet stations prove nothing about units."""
     fields = 0.1 + np.arange(4 * 6 * 8).reshape(4, 6, 8, 1) / 100
     rain = setting_of(fields, Grid.pixels(6, 8))
+    warm = dataclasses.replace(setting_of(fields + 290, Grid.pixels(6, 8)), units=("K",))
     for values in ([0.0], [50.0]):
         one = observed(rain, values)
-        check_given_units(one, one.truth_moments)
+        assert check_given_units(one, one.truth_moments) is None
+        other = observed(warm, values)  # these values are refused where 0 is far away
+        with pytest.raises(InputError, match="in K"):
+            check_given_units(other, other.truth_moments)
 
 
 def test_finished_results_outlast_a_refusal(tmp_path):

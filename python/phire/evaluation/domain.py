@@ -124,7 +124,7 @@ class Domain:
 
     @classmethod
     def parse(cls, name: str, grid: Grid, region: Any) -> Domain:
-        """Creates a domain from a box or from a mask.
+        """Creates a domain from a region as a user gives it: a box or a mask.
 
         A box is four numbers (north, west, south, east); a mask is an array or a NetCDF file. A
         mask with coordinates must lie on the grid's points; its rows may run northward or

@@ -225,7 +225,7 @@ class TimeAxis:
             )
 
     def find(self, wanted: TimeAxis) -> np.ndarray:
-        """Finds the times of another axis in this one; neither needs to be sorted.
+        """Finds the times of another axis in this one. Both may be unsorted.
 
         Args:
             wanted: Axis of the m times to find.

@@ -33,7 +33,7 @@ from phire.records.station_gridding import MASK, PREFIX, Stations, read_stations
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Input files of downscaling records.
+    """Files from which downscaling records are made.
 
     Attributes:
         high: The fine fields, with the target channels only.

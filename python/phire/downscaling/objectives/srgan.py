@@ -37,7 +37,7 @@ def srgan_objective(
     discriminator: str | None = None,
     **options: Any,
 ) -> SuperResolution:
-    """Builds the SRGAN objective: first the MSE, then a content and an adversarial loss.
+    """Builds the SRGAN objective: pretraining by the MSE, then content and adversarial loss.
 
     The defaults are PhIRE's (Stengel et al. 2020, doi:10.1073/pnas.1918964117).
 

@@ -51,7 +51,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Value of one candidate in a table of scores.
+    """Cell of a table of scores, with the value of one candidate.
 
     Attributes:
         candidate: The candidate.
